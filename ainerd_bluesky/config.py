@@ -1,0 +1,173 @@
+"""What a beamline says about itself: one TOML file, validated key by key."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ainerd_bluesky.errors import ConfigError
+
+__all__ = [
+    "BeamlineConfig",
+    "CatalogConfig",
+    "ClassificationConfig",
+    "DetectorConfig",
+    "FlowConfig",
+    "PartitionConfig",
+    "QualityConfig",
+    "ReductionConfig",
+    "load_beamline",
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DetectorConfig(_Section):
+    """The detector whose frames are analysed."""
+
+    field: str = Field(min_length=1)
+    """Data key of the detector in the run's event stream."""
+    stream: str = "primary"
+    """Event stream that holds the field."""
+    frame_time: Annotated[float, Field(gt=0)] | None = None
+    """Start-to-start time of frames in seconds; unset: read from the run."""
+    frame_time_field: str | None = None
+    """Configuration key of the detector that holds the frame time in seconds."""
+
+
+class PartitionConfig(_Section):
+    """The q-partition: which pixel belongs to which q-bin."""
+
+    path: Path
+    """HDF5 file with the group `/qmap` (8-ID layout); relative to the TOML file."""
+
+
+class QualityConfig(_Section):
+    """Thresholds of the quality gate."""
+
+    min_frames: Annotated[int, Field(ge=8)] = 32
+    """Fewest frames a two-time map is worth making of."""
+    max_dark_fraction: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Largest fraction of frames that may hold no photons."""
+    max_saturated_fraction: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Largest fraction of pixels that may sit at the detector's upper limit."""
+    min_photons: Annotated[float, Field(ge=0)] = 1.0
+    """Fewest photons per frame and q-bin that a map can be made of."""
+
+
+class ReductionConfig(_Section):
+    """How frames become correlation functions."""
+
+    block_frames: Annotated[int, Field(ge=1)] = 64
+    """Frames read at once."""
+    lags_per_level: Annotated[int, Field(ge=2)] = 8
+    """Lags before the multi-tau correlator halves the time resolution."""
+    max_frames: Annotated[int, Field(ge=32)] = 8192
+    """Longest series a full two-time map is made of."""
+
+
+class ClassificationConfig(_Section):
+    """Which model names the dynamics."""
+
+    model: str = "shipped"
+    """`shipped`, or the path of a model folder."""
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Below it a label is flagged `low-confidence`."""
+
+
+class CatalogConfig(_Section):
+    """Where runs are found and results go."""
+
+    uri: str = "http://127.0.0.1:8000"
+    """Tiled URI or Tiled profile name; the key is read from TILED_API_KEY."""
+    raw: str = "raw"
+    """Path of the container of runs."""
+    processed: str = "processed/xpcs"
+    """Path of the container of results."""
+    allowed_roots: tuple[Path, ...] = ()
+    """Folders under which detector files may lie; relative to the TOML file."""
+
+
+class FlowConfig(_Section):
+    """How the end of a run becomes a flow."""
+
+    runner: Literal["embedded", "prefect", "deployment"] = "embedded"
+    """`embedded`: a warm local process, no Prefect server. `prefect`: the same
+    process, each run recorded as a Prefect flow run. `deployment`: hand each run to
+    a Prefect deployment."""
+    outbox: Path = Path("outbox")
+    """Folder of the durable queue; relative to the TOML file."""
+    deployment: str = "end-of-run/ainerd"
+    """`<flow>/<deployment>` for the runner `deployment`."""
+    prefect_api_url: str = "http://127.0.0.1:4200/api"
+    """Prefect server for the runner `deployment`."""
+
+
+class BeamlineConfig(_Section):
+    """Everything the suite needs to know about one beamline."""
+
+    name: str = Field(min_length=1)
+    """Short name of the beamline."""
+    technique: str = "XPCS"
+    """Value of `technique` in the start document of the runs to analyse."""
+    detector: DetectorConfig
+    partition: PartitionConfig
+    quality: QualityConfig = QualityConfig()
+    reduction: ReductionConfig = ReductionConfig()
+    classification: ClassificationConfig = ClassificationConfig()
+    catalog: CatalogConfig = CatalogConfig()
+    flow: FlowConfig = FlowConfig()
+
+    def resolved(self, folder: Path) -> "BeamlineConfig":
+        """Return a copy whose relative paths start at `folder`."""
+        partition = self.partition.model_copy(
+            update={"path": folder / self.partition.path}
+        )
+        roots = tuple(folder / root for root in self.catalog.allowed_roots)
+        return self.model_copy(
+            update={
+                "partition": partition,
+                "catalog": self.catalog.model_copy(update={"allowed_roots": roots}),
+                "flow": self.flow.model_copy(
+                    update={"outbox": folder / self.flow.outbox}
+                ),
+            }
+        )
+
+
+def load_beamline(path: Path) -> BeamlineConfig:
+    """Read a beamline's TOML file.
+
+    Parameters
+    ----------
+    path : Path
+        The file; relative paths inside it start at its folder.
+
+    Returns
+    -------
+    BeamlineConfig
+        Validated, with absolute paths.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, not TOML, or a key is unknown, absent or out of
+        bounds; the text names the file and each key.
+    """
+    path = Path(path).absolute()
+    try:
+        document = tomllib.loads(path.read_text())
+        return BeamlineConfig.model_validate(document).resolved(path.parent)
+    except OSError as error:
+        raise ConfigError(f"cannot read beamline file {path}: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, item['loc']))}: {item['msg']}, got {item['input']!r}"
+            for item in error.errors()
+        ]
+        raise ConfigError("\n".join([f"{path}:", *lines])) from error

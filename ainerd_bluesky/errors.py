@@ -1,0 +1,64 @@
+"""The family of errors: each is ours and the builtin a caller would catch."""
+
+__all__ = [
+    "AinerdError",
+    "CatalogError",
+    "ConfigError",
+    "FileFormatError",
+    "FrameStackError",
+    "ModelError",
+    "OutboxError",
+    "PartitionError",
+    "RunNotReadyError",
+    "SelectionError",
+    "TwoTimeError",
+    "UnsuitableRunError",
+]
+
+
+class AinerdError(Exception):
+    """Base of every error raised on purpose by this distribution."""
+
+
+class ConfigError(AinerdError, ValueError):
+    """A setting is missing or has a value that cannot be used."""
+
+
+class FrameStackError(AinerdError, ValueError):
+    """Detector frames cannot be reduced as they are."""
+
+
+class PartitionError(AinerdError, ValueError):
+    """A q-partition is missing, malformed or of another shape than the frames."""
+
+
+class TwoTimeError(AinerdError, ValueError):
+    """An array is not a two-time map."""
+
+
+class FileFormatError(AinerdError, ValueError):
+    """A file is damaged, or not of the format it was read as."""
+
+
+class ModelError(AinerdError, ValueError):
+    """A model file is damaged, of another format, or not the one it claims to be."""
+
+
+class CatalogError(AinerdError, ConnectionError):
+    """A Tiled catalog cannot be reached or opened."""
+
+
+class RunNotReadyError(AinerdError, LookupError):
+    """A run is not (yet) complete in the catalog: worth another try."""
+
+
+class UnsuitableRunError(AinerdError, ValueError):
+    """A run is of another technique, or not clear about its detector."""
+
+
+class OutboxError(AinerdError, OSError):
+    """The outbox on disk cannot be written or read."""
+
+
+class SelectionError(AinerdError, ValueError):
+    """A selector was asked or told something it cannot use."""

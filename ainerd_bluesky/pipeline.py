@@ -1,0 +1,390 @@
+"""From a reduced run to the labelled analysis that is published."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
+from time import perf_counter
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ainerd_bluesky.config import (
+    ClassificationConfig,
+    QualityConfig,
+    ReductionConfig,
+)
+from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.vocabulary import Label
+from ainerd_bluesky.xpcs.physics import describe_relaxation
+from ainerd_bluesky.xpcs.quality import Quality, signal_to_noise
+from ainerd_bluesky.xpcs.reduction import (
+    Reduction,
+    reduce_frames,
+    reduce_maps,
+    refused,
+)
+
+__all__ = [
+    "Acquisition",
+    "Analysis",
+    "AnalysisSettings",
+    "Classifier",
+    "Reduction",
+    "Settings",
+    "analyse",
+    "reduce_frames",
+    "reduce_maps",
+    "refused",
+]
+
+_SOFTWARE = ("ainerd-bluesky", "numpy", "scipy", "torch")
+_CLEAR_SIGNAL = 5.0
+
+
+class Settings(Protocol):
+    """The sections of a configuration that decide results; a `BeamlineConfig` fits."""
+
+    @property
+    def quality(self) -> QualityConfig:
+        """Thresholds of the quality gate."""
+
+    @property
+    def reduction(self) -> ReductionConfig:
+        """How frames become correlation functions."""
+
+    @property
+    def classification(self) -> ClassificationConfig:
+        """Which model names the dynamics."""
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """Settings for data that belong to no configured beamline."""
+
+    quality: QualityConfig = field(default_factory=QualityConfig)
+    reduction: ReductionConfig = field(default_factory=ReductionConfig)
+    classification: ClassificationConfig = field(default_factory=ClassificationConfig)
+
+
+class Classifier(Protocol):
+    """What names the dynamics in two-time maps."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+
+    @property
+    def version(self) -> str:
+        """Version of the model."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+
+    def classify(self, maps: list[NDArray[np.float32]], /) -> list[Classification]:
+        """Return one answer for each square map."""
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """What is known of where data came from.
+
+    Parameters
+    ----------
+    run_uid : str
+        Bluesky run, or the name under which archived data are filed.
+    sample : str, optional
+        Name of the sample.
+    frame_time : float, optional
+        Start-to-start time of frames, in seconds.
+    source : str
+        File the data were read from.
+    metadata : mapping
+        Anything else worth keeping; goes into the provenance.
+    """
+
+    run_uid: str
+    sample: str | None = None
+    frame_time: float | None = None
+    source: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """Everything that is published of one run.
+
+    Parameters
+    ----------
+    run_uid : str
+        The run.
+    recipe : dict
+        What decides the result: equal recipes have equal keys, on every machine and
+        at any time.
+    provenance : dict
+        Software, model, partition and source.
+    summary : dict
+        What people search: JSON values only, None where unknown.
+    arrays : dict of str to ndarray
+        Those that exist of two_time, g2, g2_err, lags, intensity, embedding.
+    bins : dict of str to list
+        Columns of the table of q-bins, equally long; numbers are nan where unknown.
+    """
+
+    run_uid: str
+    recipe: dict[str, Any]
+    provenance: dict[str, Any]
+    summary: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    bins: dict[str, list[Any]]
+
+    @property
+    def key(self) -> str:
+        """Name of the result: `xpcs-` and twelve hex digits of the recipe's hash."""
+        text = json.dumps(
+            self.recipe, sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+        return f"xpcs-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Verdict:
+    """The answer about a run, out of the answers about its q-bins."""
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    cluster: int
+    novelty: float
+    quality: Quality
+
+
+def analyse(
+    reduction: Reduction,
+    acquisition: Acquisition,
+    model: Classifier,
+    *,
+    config: Settings,
+) -> Analysis:
+    """Name the dynamics of a run.
+
+    The probabilities of the q-bins are pooled, weighted by how clearly each shows any
+    correlation. A run, or a bin, that the quality gate refuses is `invalid` with
+    confidence 1 and its reasons; the model is not asked about it.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        Correlation functions of the run.
+    acquisition : Acquisition
+        Where the data came from.
+    model : Classifier
+        What names the dynamics.
+    config : Settings
+        A `BeamlineConfig`, or anything with its three sections.
+
+    Returns
+    -------
+    Analysis
+        Ready to be published.
+    """
+    started = perf_counter()
+    signals = np.array([signal_to_noise(one_map) for one_map in reduction.two_time])
+    answers = _answers(reduction, model)
+    verdict = _pooled(reduction, answers, signals, config)
+    identity = {"name": model.name, "version": model.version, "sha256": model.sha256}
+    summary = {
+        **asdict(verdict),
+        "physics": describe_relaxation(reduction, signals),
+        "sample": acquisition.sample,
+        "q_range": _q_range(reduction),
+        "frame_time": reduction.frame_time,
+        "n_frames": reduction.n_frames,
+        "n_q_bins": len(reduction.bin_quality),
+        "model": identity,
+        "run_uid": acquisition.run_uid,
+        "timing": {
+            "reduce": round(reduction.duration, 4),
+            "classify": round(perf_counter() - started, 4),
+        },
+    }
+    recipe = {
+        "kind": "xpcs",
+        "run_uid": acquisition.run_uid,
+        "source": PurePath(acquisition.source).name,
+        "reduction": reduction.recipe,
+        "min_confidence": config.classification.min_confidence,
+        "model": identity,
+        "software": {"ainerd-bluesky": version("ainerd-bluesky")},
+    }
+    return Analysis(
+        run_uid=acquisition.run_uid,
+        recipe=_clean(recipe),
+        provenance=_clean(_provenance(reduction, acquisition, identity)),
+        summary=_clean(summary),
+        arrays=_arrays(reduction, answers),
+        bins=_bins(reduction, answers),
+    )
+
+
+def _answers(
+    reduction: Reduction, model: Classifier
+) -> tuple[Classification | None, ...]:
+    """Return the model's answer for each bin; None where it was not asked."""
+    if not reduction.quality.ok:
+        return (None,) * len(reduction.bin_quality)
+    asked = [index for index, quality in enumerate(reduction.bin_quality) if quality.ok]
+    given = model.classify([reduction.two_time[index] for index in asked])
+    by_index = dict(zip(asked, given, strict=True))
+    return tuple(by_index.get(index) for index in range(len(reduction.bin_quality)))
+
+
+def _pooled(
+    reduction: Reduction,
+    answers: tuple[Classification | None, ...],
+    signals: NDArray[np.float64],
+    config: Settings,
+) -> _Verdict:
+    valid = {
+        index: answer
+        for index, answer in enumerate(answers)
+        if answer is not None and answer.label != Label.INVALID
+    }
+    if not valid:
+        quality = reduction.quality.merge(*_refusals_of(answers))
+        return _Verdict(Label.INVALID.value, 1.0, {}, -1, 1.0, quality)
+
+    weights = _weights(signals[list(valid)])
+    probabilities: dict[str, float] = {}
+    clusters: dict[int, float] = {}
+    for weight, answer in zip(weights, valid.values(), strict=True):
+        clusters[answer.cluster] = clusters.get(answer.cluster, 0.0) + weight
+        for label, probability in answer.probabilities.items():
+            pooled = probabilities.get(label, 0.0) + weight * probability
+            probabilities[label] = float(pooled)
+    label = max(probabilities, key=lambda word: probabilities[word])
+    confidence = probabilities[label]
+    novelty = sum(
+        weight * answer.novelty
+        for weight, answer in zip(weights, valid.values(), strict=True)
+    )
+    quality = reduction.quality
+    lowest = config.classification.min_confidence
+    if confidence < lowest:
+        reason = f"confidence {confidence:.2f} of `{label}` is below {lowest:.2f}"
+        quality = quality.merge(Quality.remark("low-confidence", reason))
+    cluster = max(clusters, key=lambda number: clusters[number])
+    return _Verdict(label, confidence, probabilities, cluster, float(novelty), quality)
+
+
+def _refusals_of(answers: tuple[Classification | None, ...]) -> list[Quality]:
+    """Return the first refusal of the model, if it refused every map it was given."""
+    refusals = [answer.quality for answer in answers if answer is not None]
+    return refusals[:1]
+
+
+def _weights(signals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights that add up to 1: near 0 for noise, alike for clear signals."""
+    weights = signals**2 / (signals**2 + _CLEAR_SIGNAL**2) + 1e-6
+    return np.asarray(weights / weights.sum())
+
+
+def _q_range(reduction: Reduction) -> list[float] | None:
+    known = reduction.q_values[np.isfinite(reduction.q_values)]
+    return [float(known.min()), float(known.max())] if len(known) > 0 else None
+
+
+def _provenance(
+    reduction: Reduction, acquisition: Acquisition, identity: dict[str, str]
+) -> dict[str, Any]:
+    partition = reduction.partition
+    return {
+        "run_uid": acquisition.run_uid,
+        "source": acquisition.source,
+        "partition_sha256": None if partition is None else partition.sha256,
+        "model": identity,
+        "software": _software(),
+        "metadata": acquisition.metadata,
+    }
+
+
+def _software() -> dict[str, str]:
+    versions = {}
+    for name in _SOFTWARE:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def _arrays(
+    reduction: Reduction, answers: tuple[Classification | None, ...]
+) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {
+        "two_time": reduction.two_time,
+        "g2": reduction.g2,
+        "g2_err": reduction.g2_err,
+        "lags": reduction.lags,
+        "intensity": reduction.intensity,
+    }
+    given = [answer.embedding for answer in answers if answer is not None]
+    if given:
+        zeros = np.zeros_like(given[0])
+        arrays["embedding"] = np.stack(
+            [zeros if answer is None else answer.embedding for answer in answers]
+        )
+    return {name: array for name, array in arrays.items() if array.size > 0}
+
+
+def _bins(
+    reduction: Reduction, answers: tuple[Classification | None, ...]
+) -> dict[str, list[Any]]:
+    rows = [_bin_row(reduction, index, answers[index]) for index in range(len(answers))]
+    names = rows[0] if rows else ()
+    return {name: [row[name] for row in rows] for name in names}
+
+
+def _bin_row(
+    reduction: Reduction, index: int, answer: Classification | None
+) -> dict[str, Any]:
+    fit = reduction.fits[index]
+    quality = reduction.bin_quality[index]
+    if answer is not None:
+        quality = quality.merge(answer.quality)
+    return {
+        "q_bin": index + 1,
+        "q": float(reduction.q_values[index]),
+        "phi": float(reduction.phi_values[index]),
+        "label": Label.INVALID.value if answer is None else str(answer.label),
+        "confidence": 1.0 if answer is None else float(answer.confidence),
+        "novelty": 1.0 if answer is None else float(answer.novelty),
+        "cluster": -1 if answer is None else int(answer.cluster),
+        "quality_ok": quality.ok,
+        "flags": ",".join(quality.flags),
+        **asdict(fit),
+        "relaxation_time": fit.relaxation_time,
+    }
+
+
+def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values in JSON's own types; None for nan and infinity."""
+    return {str(name): _clean_value(value) for name, value in values.items()}
+
+
+def _clean_value(value: object) -> object:
+    if isinstance(value, Mapping):
+        return _clean(value)
+    if isinstance(value, np.ndarray | np.generic):
+        return _clean_value(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean_value(item) for item in value]
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    return str(value)

@@ -1,0 +1,392 @@
+"""The quality gate: what must hold before anything is said about dynamics."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import lambertw
+
+from ainerd_bluesky.config import QualityConfig
+from ainerd_bluesky.xpcs.two_time import Counts, PixelSeries
+
+__all__ = [
+    "Quality",
+    "check_bin",
+    "check_map",
+    "check_series",
+    "signal_to_noise",
+    "usable_pixels",
+]
+
+MIN_MAP_FRAMES = 32
+"""Smallest two-time map that a statement is made about."""
+
+_HOT_FACTOR = 25
+_DEAD_MEAN = 100
+_LOST_FRACTION = 0.1
+_LOST_MIN_PHOTONS = 20
+_CLIPPED_FRACTION = 0.05
+_EVENT_SHARE = 0.5
+_ASYMMETRY = 0.01
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Outcome of a check.
+
+    Parameters
+    ----------
+    ok : bool
+        Whether a statement about dynamics may be made.
+    flags : tuple of str
+        Short words for what was found; some of them (`low-confidence`) go with
+        `ok`.
+    reasons : tuple of str
+        One sentence for each flag, with the values that led to it.
+    """
+
+    ok: bool
+    flags: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @classmethod
+    def good(cls) -> "Quality":
+        """Return the outcome of a check that found nothing."""
+        return cls(ok=True)
+
+    @classmethod
+    def refusal(cls, flag: str, reason: str) -> "Quality":
+        """Return the outcome that forbids any statement about dynamics."""
+        return cls(ok=False, flags=(flag,), reasons=(reason,))
+
+    @classmethod
+    def remark(cls, flag: str, reason: str) -> "Quality":
+        """Return the outcome that lets a statement stand, with a caution."""
+        return cls(ok=True, flags=(flag,), reasons=(reason,))
+
+    def merge(self, *others: "Quality") -> "Quality":
+        """Return all findings together: ok only if every one is."""
+        every = (self, *others)
+        return Quality(
+            ok=all(quality.ok for quality in every),
+            flags=tuple(flag for quality in every for flag in quality.flags),
+            reasons=tuple(reason for quality in every for reason in quality.reasons),
+        )
+
+
+def usable_pixels(counts: Counts, saturation: int | None = None) -> NDArray[np.bool_]:
+    """Find the pixels of a q-bin that are neither saturated, hot nor dead.
+
+    One hot pixel can carry a whole map, and a dead one raises every value, because
+    each frame is divided by its mean over all pixels.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_frames, n_pixels)
+        Photons.
+    saturation : int, optional
+        Upper limit of the detector's numbers.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_pixels,)
+        False for a pixel that was at the limit in any frame; that counted, over the
+        run, more than 25 (1 + mean) photons; or none at all where the mean is above
+        100. Fully developed speckle, even if it never moves, crosses the upper bound
+        with a probability below 1e-10.
+
+    Examples
+    --------
+    >>> usable_pixels(np.array([[1, 2, 255, 1], [2, 1, 3, 1]]), 255)
+    array([ True,  True, False,  True])
+    """
+    is_usable = np.ones(counts.shape[1], bool)
+    if counts.size == 0:
+        return is_usable
+    if saturation is not None:
+        is_usable &= counts.max(axis=0) < saturation
+    totals = counts.sum(axis=0, dtype=np.float64)
+    # The mean of the lower 95 %: hot pixels must not set their own bound.
+    calm = np.sort(totals[is_usable])[: max(1, int(0.95 * is_usable.sum()))]
+    mean = float(calm.mean()) if len(calm) > 0 else 0.0
+    is_usable &= totals <= _HOT_FACTOR * (1 + mean)
+    if mean > _DEAD_MEAN:
+        is_usable &= totals > 0
+    return is_usable
+
+
+def check_series(series: PixelSeries, config: QualityConfig) -> Quality:
+    """Look for defects of the data as a whole.
+
+    Parameters
+    ----------
+    series : PixelSeries
+        The run.
+    config : QualityConfig
+        Thresholds.
+
+    Returns
+    -------
+    Quality
+        Not ok with `too-short`, `saturated`, `dark`, `beam-lost`, `constant` or
+        `repeated-frames`; ok with the remark `dark-frames` where a few frames hold no
+        photons. Bins with few photons are the business of `check_bin`.
+    """
+    n_frames = series.n_frames
+    if n_frames < config.min_frames:
+        return Quality.refusal(
+            "too-short",
+            f"{n_frames} frames, at least {config.min_frames} are needed",
+        )
+    n_pixels, n_saturated = 0, 0
+    totals = np.zeros(n_frames)
+    is_repeated = np.ones(n_frames - 1, bool)
+    for counts in series:
+        is_full = np.zeros(counts.shape[1], bool)
+        if series.saturation is not None and counts.size > 0:
+            is_full = counts.max(axis=0) >= series.saturation
+        n_pixels += len(is_full)
+        n_saturated += int(is_full.sum())
+        totals += counts[:, ~is_full].sum(axis=1, dtype=np.float64)
+        is_repeated &= (counts[1:] == counts[:-1]).all(axis=1)
+
+    is_repeated &= totals[1:] > 0
+    findings = [
+        *_saturation_findings(n_saturated, n_pixels, config),
+        *_beam_findings(totals, config),
+        *_repetition_findings(is_repeated, config),
+    ]
+    return Quality.good().merge(*findings)
+
+
+def check_bin(
+    counts: Counts, config: QualityConfig, saturation: int | None = None
+) -> Quality:
+    """Ask whether one q-bin can carry a two-time map.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (n_frames, n_pixels)
+        Photons of the bin, all its pixels.
+    config : QualityConfig
+        Thresholds.
+    saturation : int, optional
+        Upper limit of the detector's numbers.
+
+    Returns
+    -------
+    Quality
+        Not ok with `empty-bin`, `saturated` or `photon-starved`; ok with the remark
+        `bad-pixels` where some are left out.
+    """
+    n_pixels = counts.shape[1]
+    if n_pixels < 2:
+        return Quality.refusal(
+            "empty-bin", f"{n_pixels} pixels in the q-bin, a correlation takes two"
+        )
+    is_usable = usable_pixels(counts, saturation)
+    if saturation is not None and counts.size > 0:
+        n_full = int((counts.max(axis=0) >= saturation).sum())
+        refusals = _saturation_findings(n_full, n_pixels, config)
+        if refusals:
+            return refusals[0]
+    totals = counts[:, is_usable].sum(axis=1, dtype=np.float64)
+    n_lit = int((totals > 0).sum())
+    mean = float(totals.sum()) / max(n_lit, 1)
+    n_dark = len(totals) - n_lit
+    is_patchy = n_dark > config.max_dark_fraction * len(totals)
+    if mean < config.min_photons or is_patchy or is_usable.sum() < 2:
+        return Quality.refusal(
+            "photon-starved",
+            f"{mean:.3g} photons per frame in the q-bin's {int(is_usable.sum())} "
+            f"usable pixels and {n_dark} of {len(totals)} frames without any; needed "
+            f"are {config.min_photons:g} and at most "
+            f"{100 * config.max_dark_fraction:g} %",
+        )
+    n_bad = n_pixels - int(is_usable.sum())
+    if n_bad > 0:
+        return Quality.remark(
+            "bad-pixels",
+            f"{n_bad} of {n_pixels} pixels left out: saturated, hot or dead",
+        )
+    return Quality.good()
+
+
+def check_map(
+    two_time: NDArray[np.floating], *, max_missing_fraction: float = 0.1
+) -> Quality:
+    """Ask whether an array is a two-time map that a statement can be made about.
+
+    Parameters
+    ----------
+    two_time : ndarray of shape (n_frames, n_frames)
+        The map; rows and columns of frames without photons may be nan. The diagonal
+        is not looked at.
+    max_missing_fraction : float
+        Largest fraction of such frames.
+
+    Returns
+    -------
+    Quality
+        Not ok with `not-square`, `too-small`, `nan`, `constant`, `asymmetric`, `blank`
+        (rows of zeros between others), `saturated` (many elements at one upper limit)
+        or `single-event` (one frame holds most of the variation).
+    """
+    two_time = np.asarray(two_time)
+    if two_time.ndim != 2 or two_time.shape[0] != two_time.shape[1]:
+        return Quality.refusal(
+            "not-square", f"a two-time map is square, got shape {two_time.shape}"
+        )
+    n_frames = len(two_time)
+    if n_frames < MIN_MAP_FRAMES:
+        return Quality.refusal(
+            "too-small", f"{n_frames} frames, at least {MIN_MAP_FRAMES} are needed"
+        )
+    values = two_time.astype(np.float64)
+    np.fill_diagonal(values, np.nan)
+    is_present = np.isfinite(values).any(axis=1)
+    n_missing = n_frames - int(is_present.sum())
+    if n_missing > max_missing_fraction * n_frames:
+        return Quality.refusal(
+            "nan", f"{n_missing} of {n_frames} frames have no finite value"
+        )
+    values = values[np.ix_(is_present, is_present)]
+    n_unknown = int((~np.isfinite(values)).sum()) - len(values)
+    if n_unknown > 0:
+        return Quality.refusal("nan", f"{n_unknown} elements of the map are not finite")
+    return next(_map_refusals(values), Quality.good())
+
+
+def signal_to_noise(two_time: NDArray[np.floating]) -> float:
+    """Compare the contrast of a two-time map with the noise of its mean.
+
+    Parameters
+    ----------
+    two_time : ndarray of shape (n_frames, n_frames)
+        The map, baseline 1; nan where unknown.
+
+    Returns
+    -------
+    float
+        Mean next to the diagonal, above 1 or above the mean far from it, over the
+        standard error of a mean over n_frames elements; 0 where nothing is known. About
+        1 for a map without signal.
+    """
+    n_frames = len(two_time)
+    near = [np.diagonal(two_time, lag).astype(np.float64) for lag in (1, 2, 3)]
+    steps = np.concatenate([np.diff(values) for values in near])
+    steps = steps[np.isfinite(steps)]
+    level = np.concatenate(near)
+    level = level[np.isfinite(level)]
+    far = two_time[: n_frames // 3, -(n_frames // 3) :]
+    far = far[np.isfinite(far)]
+    if len(steps) < 2 or len(level) == 0:
+        return 0.0
+    reference = min(1.0, float(far.mean())) if far.size > 0 else 1.0
+    contrast = max(float(level.mean()) - reference, 0.0)
+    noise = float(steps.std() / np.sqrt(2 * n_frames))
+    return contrast / max(noise, 1e-9)
+
+
+def _map_refusals(values: NDArray[np.float64]) -> Iterator[Quality]:
+    """Yield what is wrong with a map that is finite off its nan diagonal."""
+    off = values[~np.eye(len(values), dtype=bool)]
+    spread = float(off.std())
+    if spread <= 1e-6 * abs(float(off.mean())):
+        yield Quality.refusal(
+            "constant", f"all elements are {off.mean():.6g} within {spread:.2g}"
+        )
+    asymmetry = float(np.nanmean(np.abs(values - values.T)))
+    if asymmetry > _ASYMMETRY * spread:
+        yield Quality.refusal(
+            "asymmetric",
+            f"C(t1, t2) and C(t2, t1) differ by {asymmetry:.3g} in the mean, the "
+            f"spread of the map is {spread:.3g}",
+        )
+    is_zero = np.nan_to_num(values) == 0
+    is_blank = is_zero.all(axis=1)
+    # Maps of few photons are full of single zeros: those are counts, not gaps.
+    if is_blank.mean() > 0.1 and is_zero[~is_blank][:, ~is_blank].mean() < 0.5:
+        yield Quality.refusal(
+            "blank", f"{int(is_blank.sum())} of {len(values)} rows hold only zeros"
+        )
+    clipped = float((off == off.max()).mean())
+    if clipped > _CLIPPED_FRACTION:
+        yield Quality.refusal(
+            "saturated",
+            f"{100 * clipped:.1f} % of the elements sit at the maximum {off.max():.4g}",
+        )
+    deviation = np.nan_to_num((values - np.median(off)) ** 2)
+    share = 2 * float(deviation.sum(axis=1).max()) / float(deviation.sum())
+    if share > _EVENT_SHARE:
+        yield Quality.refusal(
+            "single-event",
+            f"frame {int(deviation.sum(axis=1).argmax())} holds "
+            f"{100 * share:.0f} % of the variation of the map",
+        )
+
+
+def _saturation_findings(
+    n_saturated: int, n_pixels: int, config: QualityConfig
+) -> list[Quality]:
+    if n_saturated <= config.max_saturated_fraction * n_pixels:
+        return []
+    return [
+        Quality.refusal(
+            "saturated",
+            f"{n_saturated} of {n_pixels} pixels are masked or at the detector's "
+            f"upper limit, at most {100 * config.max_saturated_fraction:g} % may be",
+        )
+    ]
+
+
+def _beam_findings(totals: NDArray[np.float64], config: QualityConfig) -> list[Quality]:
+    """Judge the photons of each frame, shape (n_frames,)."""
+    n_frames, most = len(totals), 100 * config.max_dark_fraction
+    n_dark = int((totals == 0).sum())
+    # Frames that are empty by chance mean few photons, not a beam that was off.
+    by_chance = n_frames * _chance_of_none(totals.sum() / max(n_frames - n_dark, 1))
+    if n_dark - by_chance > config.max_dark_fraction * n_frames:
+        reason = f"{n_dark} of {n_frames} frames hold no photons"
+        return [Quality.refusal("dark", f"{reason}, at most {most:g} % may be dark")]
+    # A level that the brightest tenth of the frames reach: loss may last long.
+    level = float(np.quantile(totals, 0.9))
+    n_lost = int((totals < _LOST_FRACTION * level).sum())
+    if level >= _LOST_MIN_PHOTONS and n_lost > config.max_dark_fraction * n_frames:
+        return [
+            Quality.refusal(
+                "beam-lost",
+                f"{n_lost} of {n_frames} frames hold less than "
+                f"{100 * _LOST_FRACTION:g} % of the usual {level:.4g} photons",
+            )
+        ]
+    if n_dark > 0:
+        reason = f"{n_dark} of {n_frames} frames hold no photons and are left out"
+        return [Quality.remark("dark-frames", reason)]
+    return []
+
+
+def _chance_of_none(mean_of_lit: float) -> float:
+    """Return how often a Poisson number is 0, given its mean where it is not."""
+    if mean_of_lit <= 1:
+        return float(mean_of_lit > 0)
+    missing = lambertw(-mean_of_lit * np.exp(-mean_of_lit)).real
+    return float(np.exp(-(mean_of_lit + missing)))
+
+
+def _repetition_findings(
+    is_repeated: NDArray[np.bool_], config: QualityConfig
+) -> list[Quality]:
+    """Judge which frames, from the second on, equal the one before."""
+    n_frames, n_repeated = len(is_repeated) + 1, int(is_repeated.sum())
+    if n_repeated == n_frames - 1:
+        return [Quality.refusal("constant", f"all {n_frames} frames are the same")]
+    if n_repeated > config.max_dark_fraction * n_frames:
+        return [
+            Quality.refusal(
+                "repeated-frames",
+                f"{n_repeated} of {n_frames} frames equal the one before them",
+            )
+        ]
+    return []

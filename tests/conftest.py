@@ -1,0 +1,57 @@
+"""Fixtures for every test: seeded chance and speckle with a known relaxation."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240607)
+
+
+@pytest.fixture
+def speckle_counts(
+    rng: np.random.Generator,
+) -> Callable[..., NDArray[np.uint16]]:
+    """Photon counts of speckle with g1 = exp(-t / tau): g2 = 1 + beta exp(-2 t / tau).
+
+    `tau` in frames, infinite for static speckle; 1 / beta is the number of modes.
+    """
+
+    def make(
+        n_frames: int,
+        n_pixels: int,
+        tau: float,
+        beta: float = 0.5,
+        mean_photons: float = 1.0,
+        beam: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.uint16]:
+        n_modes = round(1 / beta)
+        kept = np.exp(-1 / tau)
+        field = np.empty((n_frames, n_modes, n_pixels), np.complex128)
+        noise = rng.standard_normal((2, *field.shape)) / np.sqrt(2)
+        field[0] = noise[0, 0] + 1j * noise[1, 0]
+        for t in range(1, n_frames):
+            step = noise[0, t] + 1j * noise[1, t]
+            field[t] = kept * field[t - 1] + np.sqrt(1 - kept**2) * step
+        intensity = mean_photons * (np.abs(field) ** 2).mean(axis=1)
+        if beam is not None:
+            intensity *= beam[:, None]
+        counts: NDArray[np.uint16] = rng.poisson(intensity).astype(np.uint16)
+        return counts
+
+    return make
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of real measurements, which lie beside the repository."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"real measurements are not here: {SHARED_DATA}")
+    return SHARED_DATA

@@ -1,0 +1,435 @@
+"""From frames to a published analysis, with a classifier that is told what to say."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ainerd_bluesky.config import ClassificationConfig, QualityConfig, ReductionConfig
+from ainerd_bluesky.errors import TwoTimeError
+from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.pipeline import (
+    Acquisition,
+    AnalysisSettings,
+    analyse,
+    reduce_frames,
+    reduce_maps,
+    refused,
+)
+from ainerd_bluesky.xpcs import QPartition, Quality
+from ainerd_bluesky.xpcs.physics import describe_relaxation
+
+CONFIG = AnalysisSettings()
+N_FRAMES = 96
+ACQUISITION = Acquisition(
+    "run-1", sample="gel", source="/data/a/frames.h5", metadata={"T": np.float32(300)}
+)
+BIN_COLUMNS = {
+    "q_bin", "q", "phi", "label", "confidence", "novelty", "cluster", "quality_ok",
+    "relaxation_rate", "relaxation_rate_err", "relaxation_time", "alpha", "alpha_err",
+    "beta", "beta_err", "baseline", "baseline_err",
+}  # fmt: skip
+
+
+class Oracle:
+    """Classifier that gives the answers it was made with, one after the other."""
+
+    name, version, sha256 = "oracle", "1", "ab" * 32
+
+    def __init__(self, *probabilities):
+        self.probabilities = probabilities
+        self.asked = []
+
+    def classify(self, maps):
+        self.asked.extend(maps)
+        return [
+            self.answer(self.probabilities[index % len(self.probabilities)])
+            for index in range(len(maps))
+        ]
+
+    def answer(self, probabilities):
+        if not probabilities:
+            refusal = Quality.refusal("constant", "all elements are 1")
+            return Classification.refused(refusal, 4)
+        label = max(probabilities, key=probabilities.get)
+        return Classification(
+            label=label,
+            confidence=probabilities[label],
+            probabilities=probabilities,
+            cluster=3,
+            novelty=0.25,
+            embedding=np.ones(4, np.float32),
+            quality=Quality.good(),
+        )
+
+
+SURE = {"stationary": 0.9, "aging": 0.1}
+
+
+@pytest.fixture
+def partition():
+    return QPartition(
+        np.repeat([[0, 1, 2, 3]], 300, axis=0), [0.01, 0.02, 0.04], [np.nan] * 3
+    )
+
+
+@pytest.fixture
+def frames(speckle_counts):
+    """Relaxation rate ~ q^2: 40, 10 and 2.5 frames, 300 pixels a bin."""
+    movie = np.zeros((N_FRAMES, 300, 4), np.uint16)
+    for column, tau in ((1, 40.0), (2, 10.0), (3, 2.5)):
+        movie[:, :, column] = speckle_counts(N_FRAMES, 300, tau, 0.5, 3.0)
+    movie[:, :, 0] = 65535
+    return movie
+
+
+@pytest.fixture
+def reduction(frames, partition):
+    return reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+
+
+def no_nan(value):
+    json.dumps(value, allow_nan=False)
+    return True
+
+
+def test_good_frames_give_every_array(reduction):
+    assert reduction.quality == Quality.good()
+    assert reduction.two_time.shape == (3, N_FRAMES, N_FRAMES)
+    assert reduction.two_time.dtype == np.float32
+    assert reduction.g2.shape == reduction.g2_err.shape == (3, len(reduction.lags))
+    assert reduction.intensity == pytest.approx(3.0, abs=0.5)
+
+
+def test_rates_follow_the_square_of_q(reduction):
+    physics = describe_relaxation(reduction, np.ones(3))
+    assert physics["n_trusted_bins"] == 3
+    deviation = abs(physics["q_exponent"] - 2.0)
+    assert deviation < max(3 * physics["q_exponent_err"], 0.1)
+
+
+def test_rate_is_in_inverse_seconds(reduction):
+    fit = reduction.fits[1]
+    assert abs(fit.relaxation_rate - 1.0) < 4 * fit.relaxation_rate_err
+
+
+@pytest.mark.parametrize("block", [1, 13, 96])
+def test_blocks_of_any_size_give_the_same_reduction(frames, partition, block):
+    blocks = (frames[i : i + block] for i in range(0, N_FRAMES, block))
+    one = reduce_frames(blocks, partition, frame_time=0.1, config=CONFIG)
+    other = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    assert np.array_equal(one.two_time, other.two_time)
+    assert np.array_equal(one.g2, other.g2)
+    assert one.fits == other.fits
+    assert one.recipe == other.recipe
+
+
+def with_nan(frames):
+    spoilt = frames.astype(float)
+    spoilt[50, 7, 2] = np.nan
+    return spoilt
+
+
+def with_negative(frames):
+    spoilt = frames.astype(np.int32)
+    spoilt[50, 7, 2] = -1
+    return spoilt
+
+
+@pytest.mark.parametrize(
+    ("spoil", "flag", "reason"),
+    [
+        (lambda frames: frames[:0], "too-short", "0 frames"),
+        (lambda frames: frames[:31], "too-short", "31 frames, at least 32"),
+        (with_nan, "bad-frames", "frame 50 holds nan"),
+        (with_negative, "bad-frames", "frame 50 holds a negative count"),
+        (lambda frames: frames[:, :, :3], "bad-frames", r"(96, 300, 3)"),
+        (lambda frames: frames[0], "bad-frames", r"(300, 4)"),
+        (np.zeros_like, "dark", "96 of 96 frames hold no photons"),
+        (np.ones_like, "constant", "all 96 frames are the same"),
+    ],
+    ids=[
+        "no-frames",
+        "short",
+        "nan",
+        "negative",
+        "another-shape",
+        "one-frame",
+        "dark",
+        "constant",
+    ],
+)
+def test_defect_of_the_data_is_an_answer(frames, partition, spoil, flag, reason):
+    reduction = reduce_frames([spoil(frames)], partition, frame_time=0.1, config=CONFIG)
+    assert not reduction.quality.ok
+    assert flag in reduction.quality.flags
+    assert reason in " ".join(reduction.quality.reasons)
+    assert_invalid(analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG))
+
+
+def assert_invalid(analysis):
+    summary = analysis.summary
+    assert (summary["label"], summary["confidence"]) == ("invalid", 1.0)
+    assert (summary["probabilities"], summary["cluster"]) == ({}, -1)
+    assert summary["quality"]["ok"] is False
+    assert summary["quality"]["reasons"]
+    assert set(analysis.bins.get("label", ["invalid"])) == {"invalid"}
+    assert "embedding" not in analysis.arrays
+    assert no_nan(summary)
+    assert no_nan(analysis.provenance)
+
+
+def test_run_without_blocks_is_too_short(partition):
+    reduction = reduce_frames([], partition, frame_time=0.1, config=CONFIG)
+    assert reduction.quality.flags == ("too-short",)
+
+
+def test_long_run_is_refused_before_the_rest_is_read(frames, partition):
+    config = AnalysisSettings(reduction=ReductionConfig(max_frames=50))
+    blocks = iter([frames[:40], frames[40:80], frames[80:]])
+    reduction = reduce_frames(blocks, partition, frame_time=0.1, config=config)
+    assert reduction.quality.flags == ("too-long",)
+    assert "more than 50 frames" in reduction.quality.reasons[0]
+    assert next(blocks).shape[0] == 16
+    assert reduction.two_time.size == 0
+
+
+def test_errors_of_the_reader_are_not_swallowed(partition):
+    def blocks():
+        raise OSError("disk gone")
+        yield
+
+    with pytest.raises(OSError, match="disk gone"):
+        reduce_frames(blocks(), partition, frame_time=0.1, config=CONFIG)
+
+
+def test_dark_frames_are_nan_in_the_map_and_harmless_after(frames, partition):
+    frames[[10, 60]] = 0
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    assert reduction.quality.flags == ("dark-frames",)
+    assert np.isnan(reduction.two_time[:, [10, 60]]).all()
+    assert np.isfinite(reduction.g2).all()
+    analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG)
+    assert analysis.summary["label"] == "stationary"
+    assert analysis.summary["physics"]["n_trusted_bins"] == 3
+
+
+def test_photon_poor_bin_is_refused_alone(frames, partition):
+    frames[:, :, 2] = 0
+    frames[::2, 0, 2] = 1
+    model = Oracle(SURE)
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    analysis = analyse(reduction, ACQUISITION, model, config=CONFIG)
+    assert [quality.ok for quality in reduction.bin_quality] == [True, False, True]
+    assert reduction.bin_quality[1].flags == ("photon-starved",)
+    assert len(model.asked) == 2
+    assert analysis.bins["label"] == ["stationary", "invalid", "stationary"]
+    assert analysis.bins["quality_ok"] == [True, False, True]
+    assert analysis.summary["label"] == "stationary"
+    assert not analysis.arrays["embedding"][1].any()
+
+
+def test_run_with_photon_poor_bins_only_is_invalid(frames, partition):
+    frames[:] = 0
+    frames[np.arange(0, 96, 2), np.arange(48), 1:] = 1
+    config = AnalysisSettings(quality=QualityConfig(max_dark_fraction=0.4))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
+    assert "photon-starved" in reduction.quality.flags
+    assert "no q-bin is usable; q-bin 1: " in " ".join(reduction.quality.reasons)
+    assert_invalid(analyse(reduction, ACQUISITION, Oracle(SURE), config=config))
+
+
+@pytest.mark.parametrize("frame_time", [None, 0.0, -1.0, float("nan")])
+def test_without_frame_time_there_is_a_label_but_no_rate(frames, partition, frame_time):
+    reduction = reduce_frames([frames], partition, frame_time=frame_time, config=CONFIG)
+    summary = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG).summary
+    assert summary["label"] == "stationary"
+    assert summary["quality"]["flags"] == ["no-frame-time"]
+    assert summary["physics"]["relaxation_rate"] is None
+    assert summary["frame_time"] is None
+
+
+def test_analysis_holds_what_is_published(reduction):
+    analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG)
+    assert set(analysis.arrays) == {
+        "two_time", "g2", "g2_err", "lags", "intensity", "embedding",
+    }  # fmt: skip
+    assert set(analysis.bins) >= BIN_COLUMNS
+    assert {len(column) for column in analysis.bins.values()} == {3}
+    assert analysis.summary["q_range"] == [0.01, 0.04]
+    assert analysis.summary["sample"] == "gel"
+    assert analysis.summary["n_frames"] == N_FRAMES
+    assert analysis.summary["model"]["sha256"] == Oracle.sha256
+    assert analysis.provenance["partition_sha256"] == reduction.partition.sha256
+    assert analysis.provenance["metadata"] == {"T": 300.0}
+    assert {"ainerd-bluesky", "numpy", "scipy"} <= set(analysis.provenance["software"])
+    for part in (analysis.summary, analysis.recipe, analysis.provenance):
+        assert no_nan(part)
+
+
+def test_label_is_the_most_probable_of_all_bins(reduction):
+    model = Oracle({"aging": 0.6, "static": 0.4}, {"aging": 0.3, "static": 0.7})
+    summary = analyse(reduction, ACQUISITION, model, config=CONFIG).summary
+    assert sum(summary["probabilities"].values()) == pytest.approx(1.0)
+    assert summary["confidence"] == max(summary["probabilities"].values())
+    assert summary["confidence"] == summary["probabilities"][summary["label"]]
+    assert (summary["cluster"], summary["novelty"]) == (3, pytest.approx(0.25))
+
+
+def test_clear_bin_outvotes_bins_of_noise(frames, partition, rng):
+    frames[:, :, 2:] = rng.poisson(3.0, (N_FRAMES, 300, 2))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    nothing = {"no-signal": 1.0}
+    model = Oracle({"aging": 1.0}, nothing, nothing)
+    summary = analyse(reduction, ACQUISITION, model, config=CONFIG).summary
+    assert summary["label"] == "aging"
+    assert summary["confidence"] > 0.7
+    assert summary["physics"]["q_bin"] == 1
+
+
+def test_noise_everywhere_is_still_pooled(frames, partition, rng):
+    frames[:, :, 1:] = rng.poisson(3.0, (N_FRAMES, 300, 3))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    model = Oracle({"no-signal": 0.8, "static": 0.2})
+    summary = analyse(reduction, ACQUISITION, model, config=CONFIG).summary
+    assert summary["label"] == "no-signal"
+    assert summary["confidence"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "flags"), [(0.5, []), (0.95, ["low-confidence"])]
+)
+def test_low_confidence_is_a_remark(reduction, threshold, flags):
+    config = AnalysisSettings(
+        classification=ClassificationConfig(min_confidence=threshold)
+    )
+    quality = analyse(reduction, ACQUISITION, Oracle(SURE), config=config).summary[
+        "quality"
+    ]
+    assert quality["ok"] is True
+    assert quality["flags"] == flags
+
+
+def test_run_whose_maps_the_model_refuses_is_invalid(reduction):
+    analysis = analyse(reduction, ACQUISITION, Oracle({}), config=CONFIG)
+    assert analysis.summary["label"] == "invalid"
+    assert analysis.summary["quality"]["flags"] == ["constant"]
+
+
+def test_unreadable_run_is_invalid_with_its_reason():
+    reduction = refused("no-partition", "partition has shape (4, 4), frames (5, 5)")
+    analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG)
+    assert_invalid(analysis)
+    assert analysis.arrays == {}
+    assert analysis.bins == {}
+    assert analysis.summary["quality"]["flags"] == ["no-partition"]
+
+
+def key_of(reduction, acquisition=ACQUISITION, model=None, config=CONFIG):
+    model = model or Oracle(SURE)
+    return analyse(reduction, acquisition, model, config=config).key
+
+
+def test_same_inputs_give_the_same_key(frames, partition, reduction):
+    again = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    assert key_of(again) == key_of(reduction)
+    assert key_of(reduction).startswith("xpcs-")
+    assert len(key_of(reduction)) == 17
+
+
+def test_key_does_not_depend_on_the_machine(frames, partition, reduction):
+    elsewhere = Acquisition("run-1", sample="gel", source="/mnt/other/frames.h5")
+    settings = AnalysisSettings(
+        reduction=ReductionConfig(block_frames=7),
+        classification=ClassificationConfig(model="/home/someone/model"),
+    )
+    again = reduce_frames([frames], partition, frame_time=0.1, config=settings)
+    assert key_of(again, elsewhere, config=settings) == key_of(reduction)
+
+
+def test_key_changes_with_what_decides_the_result(frames, partition, reduction):
+    labels = partition.roi_map.copy()
+    labels[0, 0] = 1
+    other_partition = QPartition(labels, partition.q_values, partition.phi_values)
+    other_settings = AnalysisSettings(reduction=ReductionConfig(lags_per_level=4))
+    other_model = SimpleNamespace(
+        name="oracle", version="1", sha256="cd" * 32, classify=Oracle(SURE).classify
+    )
+
+    def reduce(some_partition=partition, frame_time=0.1, config=CONFIG):
+        return reduce_frames(
+            [frames], some_partition, frame_time=frame_time, config=config
+        )
+
+    keys = [
+        key_of(reduction),
+        key_of(reduction, Acquisition("run-2", source="/data/a/frames.h5")),
+        key_of(reduction, model=other_model),
+        key_of(reduce(other_partition)),
+        key_of(reduce(frame_time=0.2)),
+        key_of(reduce(config=other_settings)),
+    ]
+    assert len(set(keys)) == len(keys)
+
+
+def test_archived_maps_are_analysed_like_frames(reduction):
+    archived = reduce_maps(
+        reduction.two_time, q_values=reduction.q_values, frame_time=0.1
+    )
+    analysis = analyse(archived, ACQUISITION, Oracle(SURE), config=CONFIG)
+    assert analysis.summary["label"] == "stationary"
+    assert "intensity" not in analysis.arrays
+    assert analysis.arrays["g2"].shape == (3, N_FRAMES - 1)
+    for fit, expected in zip(archived.fits[:2], reduction.fits, strict=False):
+        error = np.hypot(fit.relaxation_rate_err, expected.relaxation_rate_err)
+        assert abs(fit.relaxation_rate - expected.relaxation_rate) < 3 * error
+
+
+def test_single_map_without_q_is_one_bin(reduction):
+    archived = reduce_maps(reduction.two_time[1])
+    analysis = analyse(archived, ACQUISITION, Oracle(SURE), config=CONFIG)
+    assert analysis.summary["n_q_bins"] == 1
+    assert analysis.summary["q_range"] is None
+    assert analysis.summary["physics"]["q"] is None
+    assert no_nan(analysis.summary)
+
+
+@pytest.mark.parametrize(
+    ("maps", "flag"),
+    [
+        (np.ones((1, 40, 50)), "not-square"),
+        (np.ones((1, 16, 16)), "too-small"),
+        (np.full((2, 40, 40), np.nan), "nan"),
+        (np.ones((2, 40, 40)), "constant"),
+    ],
+    ids=["rectangle", "small", "nan", "constant"],
+)
+def test_archived_map_with_a_defect_is_invalid(maps, flag):
+    reduction = reduce_maps(maps)
+    assert reduction.quality.flags == (flag,)
+    assert_invalid(analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG))
+
+
+@pytest.mark.parametrize(
+    ("maps", "arguments", "message"),
+    [
+        (np.ones(5), {}, r"got \(5,\)"),
+        (np.ones((0, 40, 40)), {}, r"got \(0, 40, 40\)"),
+        (np.ones((2, 40, 40)), {"q_values": [0.1]}, r"q_values has shape \(1,\)"),
+        (np.ones((2, 40, 40)), {"phi_values": [1, 2, 3]}, "phi_values"),
+    ],
+)
+def test_arguments_that_are_no_maps_raise(maps, arguments, message):
+    with pytest.raises(TwoTimeError, match=message):
+        reduce_maps(maps, **arguments)
+
+
+def test_aging_shows_in_the_rates(rng):
+    warped = np.cumsum(0.3 / (1 + np.arange(200) / 20))
+    noise = np.triu(0.01 * rng.standard_normal((200, 200)))
+    clean = 1 + 0.3 * np.exp(-2 * np.abs(warped[:, None] - warped))
+    reduction = reduce_maps(clean + noise + noise.T, frame_time=1.0)
+    physics = describe_relaxation(reduction, np.ones(1))
+    assert physics["relaxation_rate_first"] > 2 * physics["relaxation_rate_last"]
+    assert physics["aging_exponent"] > 0.4

@@ -1,0 +1,276 @@
+"""The quality gate: what passes, what is refused, and that reasons hold values."""
+
+import numpy as np
+import pytest
+
+from ainerd_bluesky.config import QualityConfig
+from ainerd_bluesky.xpcs import PixelSeries, Quality, check_map, check_series
+from ainerd_bluesky.xpcs.quality import check_bin, signal_to_noise, usable_pixels
+from ainerd_bluesky.xpcs.two_time import two_time_map
+
+CONFIG = QualityConfig()
+ROI_MAP = np.repeat([[1, 1, 2, 2, 0]], 40, axis=0)
+
+
+def series_of(frames):
+    series = PixelSeries(ROI_MAP)
+    series.append(frames)
+    return series
+
+
+@pytest.fixture
+def frames(rng):
+    return rng.poisson(3.0, (100, *ROI_MAP.shape)).astype(np.uint16)
+
+
+def test_findings_are_kept_together():
+    merged = Quality.good().merge(
+        Quality.remark("a", "one"), Quality.refusal("b", "two")
+    )
+    assert merged == Quality(ok=False, flags=("a", "b"), reasons=("one", "two"))
+
+
+def test_good_frames_pass(frames):
+    assert check_series(series_of(frames), CONFIG) == Quality.good()
+
+
+def saturate(frames):
+    frames[:, :2, 0] = 65535
+    return frames
+
+
+def cut_short(frames):
+    return frames[:20]
+
+
+def darken(frames):
+    frames[40:60] = 0
+    return frames
+
+
+def lose_beam(frames):
+    frames[60:] = frames[60:] // 8 // 2
+    frames[60:, ::20] = 1
+    return frames
+
+
+def freeze(frames):
+    return np.repeat(frames[:1], 100, axis=0)
+
+
+def stutter(frames):
+    frames[1::4] = frames[::4]
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("spoil", "flag", "reason"),
+    [
+        (cut_short, "too-short", "20 frames, at least 32"),
+        (saturate, "saturated", "2 of 160 pixels"),
+        (darken, "dark", "20 of 100 frames hold no photons, at most 10 %"),
+        (lose_beam, "beam-lost", "40 of 100 frames hold less than 10 %"),
+        (freeze, "constant", "all 100 frames are the same"),
+        (stutter, "repeated-frames", "25 of 100 frames equal the one before"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else None,
+)
+def test_defect_is_named_with_its_values(frames, spoil, flag, reason):
+    quality = check_series(series_of(spoil(frames)), CONFIG)
+    assert not quality.ok
+    assert flag in quality.flags
+    assert reason in " ".join(quality.reasons)
+    assert len(quality.flags) == len(quality.reasons)
+
+
+def test_series_without_frames_is_too_short():
+    assert check_series(PixelSeries(ROI_MAP), CONFIG).flags == ("too-short",)
+
+
+def test_few_dark_frames_are_a_remark(frames):
+    frames[[3, 50]] = 0
+    quality = check_series(series_of(frames), CONFIG)
+    assert quality.ok
+    assert quality.flags == ("dark-frames",)
+    assert quality.reasons == ("2 of 100 frames hold no photons and are left out",)
+
+
+def test_few_photons_are_not_taken_for_a_dark_beam(rng):
+    frames = rng.poisson(1.0 / ROI_MAP.size, (400, *ROI_MAP.shape)).astype(np.uint16)
+    quality = check_series(series_of(frames), CONFIG)
+    assert "dark" not in quality.flags
+    assert "beam-lost" not in quality.flags
+
+
+def test_fluctuating_beam_passes(rng):
+    beam = rng.uniform(0.5, 1.5, 100)[:, None, None]
+    frames = rng.poisson(3.0 * beam, (100, *ROI_MAP.shape)).astype(np.uint16)
+    assert check_series(series_of(frames), CONFIG).ok
+
+
+@pytest.mark.parametrize(
+    ("counts", "flag", "reason"),
+    [
+        (np.ones((50, 0), np.uint8), "empty-bin", "0 pixels"),
+        (np.ones((50, 1), np.uint8), "empty-bin", "1 pixels"),
+        (np.zeros((50, 9), np.uint8), "photon-starved", "0 photons per frame"),
+        (np.full((50, 9), 255, np.uint8), "saturated", "9 of 9 pixels"),
+    ],
+    ids=["empty", "single", "dark", "full"],
+)
+def test_bin_that_carries_no_map_is_named(counts, flag, reason):
+    quality = check_bin(counts, CONFIG, saturation=255)
+    assert (quality.ok, quality.flags) == (False, (flag,))
+    assert reason in quality.reasons[0]
+
+
+def test_bin_with_many_frames_without_photons_is_starved(rng):
+    counts = rng.poisson(1.5 / 500, (400, 500)).astype(np.uint8)
+    quality = check_bin(counts, CONFIG)
+    assert quality.flags == ("photon-starved",)
+    assert "of 400 frames without any" in quality.reasons[0]
+
+
+def test_bin_with_a_hot_pixel_passes_with_a_remark(rng):
+    counts = rng.poisson(2.0, (100, 500)).astype(np.uint16)
+    counts[:, 7] = 2000
+    quality = check_bin(counts, CONFIG, saturation=65535)
+    assert quality.ok
+    assert quality.reasons == ("1 of 500 pixels left out: saturated, hot or dead",)
+
+
+def test_hot_dead_and_saturated_pixels_are_found(rng):
+    counts = rng.poisson(2.0, (100, 500)).astype(np.uint16)
+    counts[:, 3] = 2000
+    counts[:, 4] = 0
+    counts[17, 5] = 65535
+    assert np.flatnonzero(~usable_pixels(counts, 65535)).tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("mean", [0.001, 0.1, 10.0])
+def test_static_speckle_loses_no_pixel(speckle_counts, mean):
+    counts = speckle_counts(100, 5000, np.inf, beta=1.0, mean_photons=mean)
+    # With 1000 photons in the mean one pixel in a thousand is dark by chance.
+    assert (~usable_pixels(counts)).sum() <= 5000 / 1000 * 3
+
+
+def test_bad_pixels_no_longer_spoil_the_map(rng):
+    counts = rng.poisson(2.0, (100, 2000)).astype(np.uint16)
+    counts[:, :20] = 0
+    counts[:, 20] = 2000
+    two_time = two_time_map(counts[:, usable_pixels(counts)])
+    off_diagonal = two_time[~np.eye(100, dtype=bool)]
+    assert off_diagonal.mean() == pytest.approx(1.0, abs=1e-3)
+
+
+def good_map(rng, n_frames=64):
+    lag = np.abs(np.subtract.outer(np.arange(n_frames), np.arange(n_frames)))
+    noise = 0.02 * rng.standard_normal((n_frames, n_frames))
+    return 1 + 0.3 * np.exp(-lag / 10) + np.triu(noise) + np.triu(noise, 1).T
+
+
+def test_good_map_passes(rng):
+    assert check_map(good_map(rng)) == Quality.good()
+
+
+def test_diagonal_is_not_looked_at(rng):
+    two_time = good_map(rng)
+    np.fill_diagonal(two_time, 1e6)
+    assert check_map(two_time).ok
+
+
+def test_map_with_few_dark_frames_passes(rng):
+    two_time = good_map(rng)
+    two_time[[5, 6]] = np.nan
+    two_time[:, [5, 6]] = np.nan
+    assert check_map(two_time).ok
+
+
+@pytest.mark.parametrize("label", ["static", "sparse"])
+def test_maps_of_counts_pass(speckle_counts, label):
+    counts = {
+        "static": lambda: speckle_counts(64, 500, np.inf, mean_photons=5.0),
+        "sparse": lambda: speckle_counts(200, 500, 30.0, mean_photons=0.05),
+    }[label]()
+    assert check_map(two_time_map(counts)).ok
+
+
+def set_rows(value, rows):
+    def change(two_time):
+        two_time[rows], two_time[:, rows] = value, value
+        return two_time
+
+    return change
+
+
+def clip(two_time):
+    return np.minimum(two_time, 1.05)
+
+
+def keep_upper_half(two_time):
+    return np.triu(two_time)
+
+
+def spoil_one_element(two_time):
+    two_time[3, 9] = two_time[9, 3] = np.inf
+    return two_time
+
+
+@pytest.mark.parametrize(
+    ("change", "flag", "reason"),
+    [
+        (lambda m: m[:, :50], "not-square", r"(64, 50)"),
+        (lambda m: m[0], "not-square", r"(64,)"),
+        (lambda m: m[:31, :31], "too-small", "31 frames, at least 32"),
+        (lambda m: np.full_like(m, np.nan), "nan", "64 of 64 frames"),
+        (set_rows(np.nan, slice(0, 7)), "nan", "7 of 64 frames"),
+        (spoil_one_element, "nan", "2 elements"),
+        (np.ones_like, "constant", "all elements are 1"),
+        (np.zeros_like, "constant", "all elements are 0"),
+        (keep_upper_half, "asymmetric", "differ by"),
+        (set_rows(0.0, slice(50, 64)), "blank", "14 of 64 rows"),
+        (clip, "saturated", "sit at the maximum 1.05"),
+        (set_rows(30.0, 12), "single-event", "frame 12 holds"),
+    ],
+    ids=[
+        "rectangle",
+        "vector",
+        "small",
+        "all-nan",
+        "many-dark",
+        "infinity",
+        "ones",
+        "zeros",
+        "half",
+        "blank",
+        "clipped",
+        "one-frame",
+    ],
+)
+def test_map_without_a_statement_is_named(rng, change, flag, reason):
+    quality = check_map(change(good_map(rng)))
+    assert (quality.ok, quality.flags) == (False, (flag,))
+    assert reason in quality.reasons[0]
+
+
+def test_signal_is_clear_where_there_is_contrast(speckle_counts, rng):
+    clear = two_time_map(speckle_counts(100, 500, 20.0))
+    nothing = two_time_map(rng.poisson(1.0, (100, 500)).astype(np.uint8))
+    assert signal_to_noise(clear) > 20
+    assert signal_to_noise(nothing) < 4
+
+
+def test_static_speckle_has_a_clear_signal(speckle_counts):
+    assert signal_to_noise(two_time_map(speckle_counts(100, 500, np.inf))) > 20
+
+
+@pytest.mark.parametrize("size", [2, 64])
+def test_unknown_map_has_no_signal(size):
+    assert signal_to_noise(np.full((size, size), np.nan)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["raw", "target"])
+def test_measured_maps_pass(shared_data, name):
+    with np.load(shared_data / "chx_two_time" / "train.npz") as data:
+        maps = data[name][::100].astype(np.float32)
+    assert [check_map(one_map).flags for one_map in maps] == [()] * len(maps)
