@@ -1,0 +1,195 @@
+"""Models on disk: weights that cannot carry code, and a card that people read."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ainerd_bluesky.errors import ModelError
+from ainerd_bluesky.ml.autoencoder import DynamicsAutoencoder
+from ainerd_bluesky.ml.classifier import LatentClassifier, Model
+from ainerd_bluesky.ml.maps import SAMPLE_SIZE
+from ainerd_bluesky.ml.simulated_maps import MAX_BLIND_SNR, MIN_SEEN_SNR
+from ainerd_bluesky.ml.training import TrainedBundle
+
+__all__ = ["FORMAT_VERSION", "SHIPPED", "load_model", "save_bundle"]
+
+FORMAT_VERSION = 1
+"""Version of the layout of card and tensors."""
+
+SHIPPED = Path(__file__).parent / "weights"
+"""Folder of the model that comes with this distribution."""
+
+_CURE = "train one with `ainerd model train --output FOLDER`, or use 'shipped'"
+_SCOPE = (
+    "Figures are of simulated maps: 64 to 512 frames, 150 to 1500 pixels a q-bin, 0.05 "
+    "to 5 photons a pixel and frame, 1 to 5 modes. Maps whose signal to noise is below "
+    f"{MAX_BLIND_SNR:g} are called no-signal, others have more than {MIN_SEEN_SNR:g}; "
+    "none lies in between. Clusters do not see labels, but the latent they lie in was "
+    "shaped by the class loss too."
+)
+_NETWORK, _LATENT = "network.", "latent."
+_REQUIRED = frozenset(
+    ("name", "version", "weights", "sha256", "classes", "training", "figures", "scope")
+)
+_LATENT_ARRAYS = (
+    "coef",
+    "intercept",
+    "means",
+    "whitening",
+    "known_distances",
+    "centers",
+)
+
+
+def save_bundle(bundle: TrainedBundle, folder: str | Path) -> Path:
+    """Write weights and card.
+
+    Parameters
+    ----------
+    bundle : TrainedBundle
+        What training gave.
+    folder : str or Path
+        Made if it is missing; one model a folder.
+
+    Returns
+    -------
+    Path
+        The card.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    # One key only: safetensors writes several in an order that changes by run.
+    header = {"classes": bundle.latent.classes, "size": SAMPLE_SIZE}
+    content = save(_tensors(bundle), metadata={"header": json.dumps(header)})
+    weights = folder / f"{bundle.config.name}.safetensors"
+    weights.write_bytes(content)
+
+    card = {
+        "format_version": FORMAT_VERSION,
+        "name": bundle.config.name,
+        "version": bundle.config.version,
+        "weights": weights.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "classes": list(bundle.latent.classes),
+        "n_components": bundle.latent.n_components,
+        "sample_size": SAMPLE_SIZE,
+        "training": bundle.config.model_dump(),
+        "scope": _SCOPE,
+        "figures": bundle.figures,
+        "loss_curve": [round(loss, 5) for loss in bundle.autoencoder.loss_curve_],
+        "software": {"torch": torch.__version__, "numpy": np.__version__},
+    }
+    path = folder / f"{bundle.config.name}.json"
+    path.write_text(json.dumps(card, indent=1) + "\n")
+    return path
+
+
+def load_model(path: str | Path = "shipped") -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``"shipped"``, or a folder that holds one model.
+
+    Returns
+    -------
+    Model
+        Ready to classify.
+
+    Raises
+    ------
+    ModelError
+        If the folder holds no model, a file is missing or damaged, the weights are
+        not the ones the card names, or the format is of another version.
+    """
+    folder = SHIPPED if str(path) == "shipped" else Path(path)
+    card_path, card = _read_card(folder)
+    weights_path = folder / Path(str(card["weights"])).name
+    tensors, header = _read_weights(weights_path, str(card["sha256"]))
+    if header.get("classes") != card["classes"]:
+        raise ModelError(
+            f"{card_path} names classes {card['classes']}, "
+            f"{weights_path} {header.get('classes')}; {_CURE}"
+        )
+    state = _part(tensors, _NETWORK)
+    arrays = {key: tensor.numpy() for key, tensor in _part(tensors, _LATENT).items()}
+    try:
+        temperature = float(arrays.pop("temperature"))
+        latent = LatentClassifier(
+            tuple(header["classes"]), temperature=temperature, **arrays
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{weights_path} lacks a tensor: {error}; {_CURE}") from error
+    encoder = DynamicsAutoencoder.from_state(state, header["classes"], header["size"])
+    return Model(encoder, latent, card)
+
+
+def _tensors(bundle: TrainedBundle) -> dict[str, NDArray[Any]]:
+    state = bundle.autoencoder.network_.state_dict()
+    tensors = {
+        f"{_NETWORK}{key}": np.ascontiguousarray(tensor.numpy())
+        for key, tensor in state.items()
+    }
+    for name in _LATENT_ARRAYS:
+        array = np.asarray(getattr(bundle.latent, name), np.float32)
+        tensors[f"{_LATENT}{name}"] = np.ascontiguousarray(array)
+    tensors[f"{_LATENT}temperature"] = np.array(bundle.latent.temperature)
+    return tensors
+
+
+def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {
+        key.removeprefix(prefix): tensor
+        for key, tensor in tensors.items()
+        if key.startswith(prefix)
+    }
+
+
+def _read_card(folder: Path) -> tuple[Path, dict[str, Any]]:
+    cards = sorted(folder.glob("*.json"))
+    if len(cards) != 1:
+        raise ModelError(
+            f"{folder} must hold one model card (*.json), found {len(cards)}; {_CURE}"
+        )
+    try:
+        card = json.loads(cards[0].read_text())
+        version = card["format_version"]
+        missing = _REQUIRED - set(card)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{cards[0]} is no model card: {error!r}; {_CURE}") from error
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{cards[0]} has format version {version}, this release reads "
+            f"{FORMAT_VERSION}; update ainerd-bluesky, or {_CURE}"
+        )
+    if missing:
+        raise ModelError(f"{cards[0]} lacks {sorted(missing)}; {_CURE}")
+    return cards[0], card
+
+
+def _read_weights(
+    path: Path, sha256: str
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"cannot read weights {path}: {error}; {_CURE}") from error
+    if found != sha256:
+        raise ModelError(
+            f"{path} has sha256 {found[:12]}..., its card says {sha256[:12]}...: "
+            f"the file is damaged or was exchanged; {_CURE}"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - the handle is no mapping
+            return tensors, json.loads(file.metadata()["header"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no model: {error!r}; {_CURE}") from error

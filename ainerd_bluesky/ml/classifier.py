@@ -1,0 +1,242 @@
+"""From a fingerprint to class, cluster and novelty; from a map to an answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.ml.maps import Maps, as_maps, to_sample
+from ainerd_bluesky.xpcs.quality import Quality, check_map
+
+__all__ = ["Encoder", "LatentClassifier", "Model"]
+
+Floats = NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """Makes fingerprints out of samples."""
+
+    def transform(self, X: Floats) -> Floats:
+        """Return the latent (n_samples, n_components) of samples."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class LatentClassifier:
+    """What is known about the latent space.
+
+    Parameters
+    ----------
+    classes : tuple of str
+        Words, in the order of `coef` and `means`.
+    coef, intercept : ndarray of shapes (n_classes, n_components), (n_classes,)
+        Linear class head.
+    temperature : float
+        Divides the scores, so that confidence means what it says.
+    means : ndarray of shape (n_classes, n_components)
+        Mean fingerprint of each class.
+    whitening : ndarray of shape (n_components, n_components)
+        ``|(z - mean) @ whitening|`` is the Mahalanobis distance within a class.
+    known_distances : ndarray of shape (n_known,)
+        Rising distances of held-out maps from the nearest class.
+    centers : ndarray of shape (n_clusters, n_components)
+        Centres of the clusters found without labels.
+    """
+
+    classes: tuple[str, ...]
+    coef: Floats
+    intercept: Floats
+    temperature: float
+    means: Floats
+    whitening: Floats
+    known_distances: Floats
+    centers: Floats
+
+    @property
+    def n_components(self) -> int:
+        """Size of the latent."""
+        return int(self.coef.shape[1])
+
+    def probabilities(self, Z: Floats) -> NDArray[np.float64]:
+        """Compute calibrated class probabilities.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_samples, n_components)
+            Fingerprints.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples, n_classes)
+            Each row adds up to one.
+        """
+        # One row at a time: BLAS rounds a batch differently from a single map.
+        scores = np.array([self.coef @ z + self.intercept for z in Z], np.float64)
+        scores = (scores - scores.max(axis=1, keepdims=True)) / self.temperature
+        odds = np.exp(scores)
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+    def distances(self, Z: Floats) -> NDArray[np.float64]:
+        """Compute the Mahalanobis distance from the nearest class.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_samples, n_components)
+            Fingerprints.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples,)
+            In standard deviations within a class.
+        """
+        known = self.means @ self.whitening
+        return np.array(
+            [
+                np.linalg.norm(z @ self.whitening - known, axis=1).min().astype(float)
+                for z in Z
+            ]
+        )
+
+    def novelty(self, Z: Floats) -> NDArray[np.float64]:
+        """Compute the fraction of known maps that lie closer to their class.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_samples, n_components)
+            Fingerprints.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples,)
+            0 (at the middle of a class) to 1 (farther out than every known map).
+        """
+        below = np.searchsorted(self.known_distances, self.distances(Z))
+        return np.asarray(below / len(self.known_distances))
+
+    def clusters(self, Z: Floats) -> NDArray[np.int64]:
+        """Find the nearest cluster.
+
+        Parameters
+        ----------
+        Z : ndarray of shape (n_samples, n_components)
+            Fingerprints.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_samples,)
+            Index into `centers`.
+        """
+        distances = np.linalg.norm(Z[:, None] - self.centers[None], axis=2)
+        return np.asarray(distances.argmin(axis=1))
+
+
+class Model:
+    """A trained model: maps in, answers out.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        Makes fingerprints.
+    latent : LatentClassifier
+        What is known about them.
+    card : mapping
+        Name, version, sha256, classes, training and figures.
+    """
+
+    def __init__(
+        self, encoder: Encoder, latent: LatentClassifier, card: Mapping[str, Any]
+    ) -> None:
+        self._encoder = encoder
+        self._latent = latent
+        self._card = dict(card)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What the model is, how it was made and how good it is."""
+        return self._card
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return str(self._card["name"])
+
+    @property
+    def version(self) -> str:
+        """Version of the model."""
+        return str(self._card["version"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        return str(self._card["sha256"])
+
+    def embed(self, maps: Maps) -> Floats:
+        """Compute fingerprints without asking the quality gate.
+
+        Parameters
+        ----------
+        maps : ndarray of shape (n, n) or (n_maps, n, n), or list of ndarray
+            One map, several of one size, or several of any sizes from 32 up.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_maps, n_components)
+            The same bits for the same map, alone or in company.
+        """
+        samples = [to_sample(two_time) for two_time in as_maps(maps)]
+        if not samples:
+            return np.zeros((0, self._latent.n_components), np.float32)
+        return self._encoder.transform(np.stack(samples))
+
+    def classify(self, maps: Maps) -> list[Classification]:
+        """Classify maps that the quality gate lets pass.
+
+        Parameters
+        ----------
+        maps : ndarray of shape (n, n) or (n_maps, n, n), or list of ndarray
+            One map, several of one size, or several of any sizes.
+
+        Returns
+        -------
+        list of Classification
+            One for each map; a refused map is `invalid` and has reasons, no class.
+        """
+        each = as_maps(maps)
+        qualities = [check_map(two_time) for two_time in each]
+        checked = list(zip(each, qualities, strict=True))
+        Z = self.embed([two_time for two_time, quality in checked if quality.ok])
+        passed = [quality for quality in qualities if quality.ok]
+        answers = iter(self._answers(Z, passed))
+        return [
+            next(answers)
+            if quality.ok
+            else Classification.refused(quality, self._latent.n_components)
+            for quality in qualities
+        ]
+
+    def _answers(self, Z: Floats, qualities: list[Quality]) -> list[Classification]:
+        if not qualities:
+            return []
+        latent = self._latent
+        columns = (
+            Z,
+            latent.probabilities(Z),
+            latent.clusters(Z),
+            latent.novelty(Z),
+            qualities,
+        )
+        return [
+            Classification(
+                label=latent.classes[int(row.argmax())],
+                confidence=float(row.max()),
+                probabilities=dict(zip(latent.classes, row.tolist(), strict=True)),
+                cluster=int(cluster),
+                novelty=float(novelty),
+                embedding=z,
+                quality=quality,
+            )
+            for z, row, cluster, novelty, quality in zip(*columns, strict=True)
+        ]

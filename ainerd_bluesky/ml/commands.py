@@ -1,0 +1,155 @@
+"""Commands about models: what one is worth, and how to make one."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
+    from rich.table import Table
+
+__all__ = ["model_app"]
+
+model_app = typer.Typer(
+    help="Show what a model is worth, or train one.", no_args_is_help=True
+)
+
+
+@model_app.command()
+def show(
+    model: Annotated[str, typer.Argument(help="`shipped`, or a folder.")] = "shipped",
+) -> None:
+    """Print a model's card: what it is, how it was made, how good it is."""
+    from rich.console import Console
+
+    from ainerd_bluesky.ml import load_model
+
+    _print_card(Console(), load_model(model).card)
+
+
+@model_app.command()
+def train(
+    output: Annotated[Path, typer.Option(help="Folder for weights and card.")],
+    seed: Annotated[int, typer.Option(min=0, help="Rules all chance.")] = 0,
+    maps: Annotated[
+        int | None, typer.Option(min=90, help="Simulated maps to learn from.")
+    ] = None,
+    held_out: Annotated[
+        int | None, typer.Option(min=90, help="Maps to calibrate and to measure with.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Times that every map is seen.")
+    ] = None,
+) -> None:
+    """Train a model on simulated maps and write it to a folder."""
+    from rich.console import Console
+
+    from ainerd_bluesky.ml import TrainingConfig, load_model, save_bundle
+    from ainerd_bluesky.ml.training import train as train_model
+
+    chosen = {
+        "seed": seed,
+        "n_maps": maps,
+        "n_held_out": held_out,
+        "n_epochs": epochs,
+    }
+    config = TrainingConfig.model_validate(
+        {key: value for key, value in chosen.items() if value is not None}
+    )
+    console = Console()
+    with _Bars(console) as bars:
+        bundle = train_model(config, progress=bars)
+    card_path = save_bundle(bundle, output)
+    _print_card(console, load_model(output).card)
+    console.print(f"Wrote {card_path}")
+    _draw_losses(console, bundle.autoencoder.loss_curve_, card_path)
+
+
+class _Bars:
+    """One progress bar for each stage of training."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.progress import Progress
+
+        self._progress = Progress(console=console)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "_Bars":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._tasks[stage], completed=done)
+
+
+def _print_card(console: "Console", card: dict[str, Any]) -> None:
+    figures = card["figures"]
+    console.print(
+        f"[bold]{card['name']} {card['version']}[/]  sha256 {card['sha256'][:12]}\n"
+        f"{card['training']['n_maps']} simulated maps, "
+        f"{card['training']['n_epochs']} epochs, seed {card['training']['seed']}\n"
+        f"Held out: {figures['n_maps']} maps, accuracy {figures['accuracy']:.3f}, "
+        f"macro-F1 {figures['macro_f1']:.3f}, "
+        f"calibration error {figures['ece']:.3f}, "
+        f"clusters' adjusted Rand index {figures['cluster_adjusted_rand']:.2f}",
+        highlight=False,
+    )
+    console.print(_class_table(card), _noise_table(figures), card["scope"])
+
+
+def _class_table(card: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    figures = card["figures"]
+    table = Table(title="Held-out maps by class")
+    for column in ("label", "maps", "recall", "taken for"):
+        table.add_column(column)
+    rows = zip(card["classes"], figures["confusion"], strict=True)
+    for index, (word, counts) in enumerate(rows):
+        others = sorted(
+            (
+                (count, other)
+                for position, (count, other) in enumerate(
+                    zip(counts, card["classes"], strict=True)
+                )
+                if count and position != index
+            ),
+            reverse=True,
+        )
+        mistakes = ", ".join(f"{other} {count}" for count, other in others[:3])
+        recall = f"{figures['recall'][word]:.3f}"
+        table.add_row(word, str(sum(counts)), recall, mistakes)
+    return table
+
+
+def _noise_table(figures: dict[str, Any]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title="Held-out maps by signal to noise")
+    for column in ("signal to noise", "maps", "accuracy"):
+        table.add_column(column)
+    for band, row in figures["accuracy_by_signal_to_noise"].items():
+        table.add_row(band, str(row["n_maps"]), f"{row['accuracy']:.3f}")
+    return table
+
+
+def _draw_losses(console: "Console", losses: list[float], card_path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        console.print("No loss curve: matplotlib is not installed.")
+        return
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.semilogy(range(1, len(losses) + 1), losses, marker=".")
+    axes.set(xlabel="epoch", ylabel="mean loss", title="Training")
+    path = card_path.with_suffix(".loss.png")
+    figure.savefig(path, dpi=150)
+    console.print(f"Drew {path}")

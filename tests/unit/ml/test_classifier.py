@@ -1,0 +1,114 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ainerd_bluesky.ml.classifier import LatentClassifier, Model
+
+LATENT = LatentClassifier(
+    classes=("calm", "wild"),
+    coef=np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32),
+    intercept=np.zeros(2, np.float32),
+    temperature=1.0,
+    means=np.array([[-2.0, 0.0], [2.0, 0.0]], np.float32),
+    whitening=np.diag([2.0, 1.0]).astype(np.float32),
+    known_distances=np.array([0.5, 1.0, 1.5, 2.0], np.float32),
+    centers=np.array([[0.0, 5.0], [0.0, -5.0], [3.0, 0.0]], np.float32),
+)
+CARD = {"name": "toy", "version": "1", "sha256": "ab"}
+
+
+class MeanAndSpread:
+    """An encoder that needs no learning."""
+
+    def transform(self, X):
+        spread = X.std(axis=(1, 2))
+        return np.stack([X.mean(axis=(1, 2)) - 1.0, spread], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def model():
+    return Model(MeanAndSpread(), LATENT, CARD)
+
+
+def correlation(n_frames, height=0.4):
+    delay = np.abs(np.subtract.outer(np.arange(n_frames), np.arange(n_frames)))
+    return (1.0 + height * np.exp(-delay / 10)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "probability"), [(1.0, 0.8808), (2.0, 0.7311), (0.5, 0.9820)]
+)
+def test_temperature_tempers_confidence(temperature, probability):
+    latent = dataclasses.replace(LATENT, temperature=temperature)
+
+    row = latent.probabilities(np.array([[1.0, 0.0]], np.float32))[0]
+
+    np.testing.assert_allclose(row, [1 - probability, probability], atol=1e-4)
+
+
+def test_distance_is_in_deviations_of_the_class():
+    points = np.array([[2.0, 0.0], [2.0, 1.5], [2.5, 0.0]], np.float32)
+
+    np.testing.assert_allclose(LATENT.distances(points), [0.0, 1.5, 1.0])
+
+
+def test_novelty_is_the_share_of_known_maps_that_lie_closer():
+    points = np.array([[2.0, 0.0], [2.0, 1.2], [2.0, 9.0]], np.float32)
+
+    np.testing.assert_allclose(LATENT.novelty(points), [0.0, 0.5, 1.0])
+
+
+def test_cluster_is_the_nearest_centre():
+    points = np.array([[2.5, 0.1], [0.0, 4.0], [0.1, -6.0]], np.float32)
+
+    np.testing.assert_array_equal(LATENT.clusters(points), [2, 0, 1])
+
+
+def test_classification_holds_every_field(model):
+    (answer,) = model.classify(correlation(64))
+
+    assert answer.label == "wild"
+    assert answer.confidence == answer.probabilities["wild"]
+    assert sum(answer.probabilities.values()) == pytest.approx(1.0)
+    assert answer.embedding.shape == (2,)
+    assert answer.quality.ok
+
+
+@pytest.mark.parametrize(
+    ("two_time", "flag"),
+    [
+        (np.ones((40, 41), np.float32), "not-square"),
+        (correlation(20), "too-small"),
+        (np.full((40, 40), np.nan, np.float32), "nan"),
+        (np.full((40, 40), 1.2, np.float32), "constant"),
+    ],
+    ids=["oblong", "small", "nan", "constant"],
+)
+def test_refused_map_is_never_classed(model, two_time, flag):
+    (answer,) = model.classify([two_time])
+
+    assert answer.label == "invalid"
+    assert flag in answer.quality.flags
+    assert answer.probabilities == {}
+
+
+def test_refused_maps_do_not_shift_the_others(model):
+    maps = [correlation(20), correlation(64), np.ones((3, 4)), correlation(80, 2.0)]
+
+    answers = model.classify(maps)
+
+    labels = [answer.label for answer in answers]
+    assert labels == ["invalid", "wild", "invalid", "wild"]
+    np.testing.assert_array_equal(answers[3].embedding, model.embed(maps[3])[0])
+
+
+@pytest.mark.parametrize("maps", [[], np.ones((0, 40, 40))], ids=["list", "array"])
+def test_no_maps_give_no_answers(model, maps):
+    assert model.classify(maps) == []
+    assert model.embed(maps).shape == (0, 2)
+
+
+def test_card_names_the_model(model):
+    assert (model.name, model.version, model.sha256) == ("toy", "1", "ab")
+    assert model.card == CARD
