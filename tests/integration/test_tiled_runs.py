@@ -1,0 +1,178 @@
+"""Frames of real runs: acquired by a RunEngine, written by TiledWriter."""
+
+import bluesky.plans as bp
+import h5py
+import numpy as np
+import pytest
+from bluesky_tiled_plugins import TiledWriter
+
+from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.errors import (
+    FrameStackError,
+    RunNotReadyError,
+    UnsuitableRunError,
+)
+from tiled_adapters.runs import read_run
+
+pytestmark = pytest.mark.integration
+
+FRAMES = np.random.default_rng(1).poisson(3, (5, 6, 7)).astype("uint16")
+
+
+@pytest.fixture(scope="module")
+def acquire(catalog, hdf5_detector, run_engine):
+    """Take a run of two events of five frames and return its uid."""
+
+    def run(detector=None, documents=None, **metadata):
+        writer = documents or TiledWriter(catalog["raw"], batch_size=1)
+        plan = bp.count([detector or hdf5_detector(FRAMES)], num=2)
+        (uid,) = run_engine(plan, writer, **{"technique": "XPCS", **metadata})
+        return uid
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_uid(acquire):
+    """A run that tells its frame time and its sample."""
+    return acquire(sample="S7", frame_time=0.1)
+
+
+@pytest.fixture
+def config(tiled_server, tmp_path):
+    """Make the configuration of a beamline."""
+
+    def make(roots=(tiled_server.detector_folder,), **detector):
+        return BeamlineConfig.model_validate(
+            {
+                "name": "test",
+                "detector": {"field": "eiger", **detector},
+                "partition": {"path": tmp_path / "q.h5"},
+                "catalog": {"allowed_roots": roots},
+            }
+        )
+
+    return make
+
+
+EXPECTED = np.concatenate([FRAMES + 1, FRAMES + 2])
+
+
+@pytest.mark.parametrize("block_frames", [2, 64])
+def test_frames_are_read_from_their_file(catalog, run_uid, config, block_frames):
+    frames = read_run(catalog, run_uid, config())
+    assert frames.path is not None
+    assert frames.shape == (10, 6, 7)
+    assert frames.dtype == np.uint16
+    np.testing.assert_array_equal(
+        np.concatenate(list(frames.blocks(block_frames))), EXPECTED
+    )
+
+
+def test_frames_outside_of_allowed_folders_come_from_the_server(
+    catalog, run_uid, config, tmp_path
+):
+    frames = read_run(catalog, run_uid, config(roots=[tmp_path]))
+    assert frames.path is None
+    np.testing.assert_array_equal(np.concatenate(list(frames.blocks(2))), EXPECTED)
+
+
+def test_documents_of_the_run_come_along(catalog, run_uid, config):
+    frames = read_run(catalog, run_uid, config())
+    assert frames.start["sample"] == "S7"
+    assert frames.exit_status == "success"
+
+
+@pytest.mark.parametrize(
+    ("detector", "frame_time"),
+    [
+        ({"frame_time": 0.5, "frame_time_field": "eiger_frame_time"}, 0.5),
+        ({"frame_time_field": "eiger_frame_time"}, 0.002),
+        ({}, 0.1),
+    ],
+    ids=["beamline", "detector", "start-document"],
+)
+def test_frame_time_is_found(catalog, run_uid, config, detector, frame_time):
+    assert read_run(catalog, run_uid, config(**detector)).frame_time == frame_time
+
+
+def test_run_that_is_not_there_is_worth_another_try(catalog, config):
+    with pytest.raises(RunNotReadyError, match="not in 'raw'"):
+        read_run(catalog, "00000000-nobody", config())
+
+
+def test_run_without_stop_is_worth_another_try(catalog, acquire, config):
+    writer = TiledWriter(catalog["raw"], batch_size=1)
+
+    def all_but_stop(name, doc):
+        if name != "stop":
+            writer(name, doc)
+
+    uid = acquire(documents=all_but_stop)
+    with pytest.raises(RunNotReadyError, match="no stop document"):
+        read_run(catalog, uid, config())
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        ({"field": "lambda"}, r"no field 'lambda' .*eiger"),
+        ({"stream": "baseline"}, r"no stream 'baseline', only \['primary'\]"),
+    ],
+    ids=["field", "stream"],
+)
+def test_run_without_the_detector_says_what_it_has(
+    catalog, run_uid, config, detector, message
+):
+    with pytest.raises(UnsuitableRunError, match=message):
+        read_run(catalog, run_uid, config(**detector))
+
+
+def test_run_of_another_technique_is_unsuitable(catalog, run_uid, config):
+    other = config().model_copy(update={"technique": "SAXS"})
+    with pytest.raises(UnsuitableRunError, match="technique 'XPCS'"):
+        read_run(catalog, run_uid, other)
+
+
+def test_aborted_run_tells_its_exit_status(catalog, acquire, config, hdf5_detector):
+    detector = hdf5_detector(FRAMES)
+    trigger = detector.trigger
+    uids = []
+    writer = TiledWriter(catalog["raw"], batch_size=1)
+
+    def documents(name, doc):
+        uids.extend([doc["uid"]] if name == "start" else [])
+        writer(name, doc)
+
+    def fail_second_time():
+        if detector.get_index() == 1:
+            raise RuntimeError("no more")
+        return trigger()
+
+    detector.trigger = fail_second_time
+    with pytest.raises(RuntimeError, match="no more"):
+        acquire(detector, documents)
+    frames = read_run(catalog, uids[0], config())
+    assert frames.exit_status == "fail"
+    assert frames.shape[0] == 5
+    assert frames.frame_time is None
+
+
+def test_file_that_is_shorter_than_the_run_is_refused(
+    catalog, acquire, config, hdf5_detector
+):
+    detector = hdf5_detector(FRAMES)
+    uid = acquire(detector)
+    with h5py.File(detector.path, "a") as file:
+        file["/entry/data/data"].resize(7, axis=0)
+    with pytest.raises(FrameStackError, match="10 frames"):
+        list(read_run(catalog, uid, config()).blocks(4))
+
+
+def test_raw_run_is_found_from_its_results(run_uid, results):
+    assert results.run(run_uid).metadata["start"]["uid"] == run_uid
+
+
+def test_documents_of_a_run_can_be_replayed(catalog, run_uid):
+    names = [name for name, _ in catalog["raw"][run_uid].documents()]
+    assert (names[0], names[-1]) == ("start", "stop")

@@ -1,0 +1,62 @@
+import h5py
+import numpy as np
+import pytest
+
+from ainerd_bluesky.errors import FileFormatError
+from tiled_adapters.formats import open_frames
+
+
+def test_data_files_follow_one_another(make_eiger):
+    with open_frames(make_eiger()) as source:
+        frames = np.concatenate(list(source.blocks(2)))
+        assert source.shape == (6, 4, 5)
+        assert source.frame_time == 0.25
+    np.testing.assert_array_equal(frames[:, 3, 4], np.arange(1, 7) * 20 - 1)
+
+
+def test_masked_pixels_are_not_usable_and_read_zero(make_eiger):
+    with open_frames(make_eiger()) as source:
+        assert np.flatnonzero(~source.usable_pixels).tolist() == [0]
+        assert np.concatenate(list(source.blocks(6)))[:, 0, 0].tolist() == [0] * 6
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 2), (2, 5), (4, 6), (0, 99)])
+def test_range_of_frames_spans_files(make_eiger, start, stop):
+    with open_frames(make_eiger()) as source:
+        everything = np.concatenate(list(source.blocks(6)))
+        part = np.concatenate(list(source.blocks(2, start, stop)))
+    np.testing.assert_array_equal(part, everything[start:stop])
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../elsewhere.h5"])
+def test_link_out_of_the_folder_is_refused(make_eiger, target):
+    with (
+        pytest.raises(FileFormatError, match="outside of the master's folder"),
+        open_frames(make_eiger(link_to=target)),
+    ):
+        pass
+
+
+def test_missing_data_file_is_named(make_eiger):
+    master = make_eiger()
+    (master.parent / "run_data_000002.h5").unlink()
+    with (
+        pytest.raises(FileFormatError, match=r"run_data_000002\.h5"),
+        open_frames(master),
+    ):
+        pass
+
+
+def test_data_files_of_different_shape_are_refused(make_eiger):
+    master = make_eiger()
+    with h5py.File(master.parent / "run_data_000002.h5", "w") as file:
+        file["/entry/data/data"] = np.zeros((3, 9, 9))
+    with pytest.raises(FileFormatError, match=r"\(3, 9, 9\)"), open_frames(master):
+        pass
+
+
+def test_real_master_reads(real_file):
+    with open_frames(real_file("synthetic_eiger/chxsyn_1_master.h5")) as source:
+        assert source.shape == (300, 192, 192)
+        assert source.frame_time == 0.01
+        assert max(block.max() for block in source.blocks(100)) < 1000

@@ -1,0 +1,98 @@
+import h5py
+import numpy as np
+import pytest
+
+from ainerd_bluesky.errors import FileFormatError, PartitionError
+from ainerd_bluesky.xpcs.roi import QPartition
+from tiled_adapters.formats import read_partition, without_pixels, write_partition
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def roi_map():
+    roi_map = np.zeros((6, 8), np.int32)
+    roi_map[0:2], roi_map[2:4], roi_map[4, :4], roi_map[4, 4:] = 1, 2, 3, 4
+    return roi_map
+
+
+@pytest.mark.parametrize(
+    ("q_values", "phi_values"),
+    [
+        ([0.01, 0.02, 0.03, 0.04], [NAN] * 4),
+        ([0.01, 0.01, 0.02, 0.02], [45.0, 225.0, 45.0, 225.0]),
+        ([0.04, 0.03, 0.02, 0.01], [10.0, 20.0, 30.0, 40.0]),
+    ],
+    ids=["rings", "sectors", "each-its-own"],
+)
+def test_partition_survives_a_file(tmp_path, roi_map, q_values, phi_values):
+    partition = QPartition(roi_map, np.array(q_values), np.array(phi_values))
+    write_partition(tmp_path / "q.h5", partition)
+    assert read_partition(tmp_path / "q.h5").sha256 == partition.sha256
+
+
+def test_file_has_what_other_programs_look_for(tmp_path, roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    write_partition(tmp_path / "q.h5", partition)
+    with h5py.File(tmp_path / "q.h5") as file:
+        group = file["qmap"]
+        assert {"mask", "static_roi_map", "map_names", "map_units"} <= set(group)
+        assert group["dynamic_num_pts"][:].tolist() == [4, 1]
+        assert group["dynamic_v_list_dim0"].attrs["name"] == "q"
+
+
+def test_bins_without_pixels_are_left_out(tmp_path, roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    write_partition(tmp_path / "q.h5", partition, mask=roi_map != 2)
+    read = read_partition(tmp_path / "q.h5")
+    assert read.q_values.tolist() == [0.01, 0.03, 0.04]
+    np.testing.assert_array_equal(read.roi_map == 2, roi_map == 3)
+
+
+def test_unusable_pixels_belong_to_no_bin(roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    usable = np.ones(roi_map.shape, bool)
+    usable[0] = False
+    masked = without_pixels(partition, usable)
+    assert (masked.roi_map == 1).sum() == 8
+    assert masked.n_q_bins == 4
+
+
+def test_detector_without_mask_changes_nothing(roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    assert without_pixels(partition, None) is partition
+
+
+def test_mask_of_another_detector_is_refused(roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    with pytest.raises(PartitionError, match=r"\(6, 8\), a frame \(2, 2\)"):
+        without_pixels(partition, np.ones((2, 2), bool))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("dynamic_v_list_dim0", None, "cannot open /qmap/dynamic_v_list_dim0"),
+        ("dynamic_roi_map", np.full((6, 8), 9), r"labels 9 \.\. 9, there are 4 bins"),
+        ("dynamic_roi_map", np.full((6, 8), -1), "labels -1"),
+        ("dynamic_roi_map", np.ones(6, int), r"shape \(6,\)"),
+        ("dynamic_index_mapping", np.array([0, 1, 2, 7]), "names bin 7 of 4 x 1"),
+    ],
+    ids=["missing", "label-too-high", "negative", "one-dimensional", "mapping"],
+)
+def test_damaged_partition_is_refused(tmp_path, roi_map, name, value, message):
+    path = tmp_path / "q.h5"
+    write_partition(path, QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN)))
+    with h5py.File(path, "a") as file:
+        del file["qmap"][name], file["qmap/mask"]
+        if value is not None:
+            file["qmap"][name] = value
+    with pytest.raises(FileFormatError, match=message):
+        read_partition(path)
+
+
+def test_file_without_partition_says_where_it_looked(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["other"] = 1
+    with pytest.raises(FileFormatError, match="/qmap and /xpcs/qmap"):
+        read_partition(tmp_path / "x.h5")

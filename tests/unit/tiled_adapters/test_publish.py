@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ainerd_bluesky.errors import ConfigError
+from tiled_adapters.publish import _as_frame, _chunks, as_json, check_key
+
+
+@given(
+    st.recursive(
+        st.floats(allow_nan=True, allow_infinity=True) | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_metadata_is_always_strict_json(value):
+    json.dumps(as_json(value), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (float("nan"), None),
+        (np.float32(0.5), 0.5),
+        (np.array([1.0, np.inf]), [1.0, None]),
+        ({1: (True, None)}, {"1": [True, None]}),
+        (Path("/a"), "/a"),
+        (np.bool_(True), True),
+    ],
+    ids=str,
+)
+def test_value_becomes_plain(value, plain):
+    assert as_json(value) == plain
+
+
+@pytest.mark.parametrize("key", ["xpcs-0123456789ab", "a.b_c-d", "8"])
+def test_good_name_passes(key):
+    check_key(key)
+
+
+@pytest.mark.parametrize("key", ["", ".", "..", "a/b", "a b", "ä", "a\n"])
+def test_bad_name_is_refused(key):
+    with pytest.raises(ConfigError, match="letters, digits"):
+        check_key(key)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_map", "chunks"),
+    [
+        ((3, 600, 600), True, ((1, 1, 1), (600,), (600,))),
+        ((1, 1500, 1500), True, ((1,), (1000, 500), (1000, 500))),
+        ((3, 40), False, ((3,), (40,))),
+        ((40,), False, ((40,),)),
+    ],
+)
+def test_chunks_of_a_map_are_one_q_bin_of_4_mb(shape, is_map, chunks):
+    assert _chunks(shape, is_map=is_map) == chunks
+
+
+def test_unknown_numbers_become_nan_and_texts_stay():
+    frame = _as_frame({"rate": [1, None], "unknown": [None, None], "label": ["a", "b"]})
+    assert frame["rate"].isna().tolist() == [False, True]
+    assert frame["unknown"].dtype == np.float64
+    assert frame["label"].tolist() == ["a", "b"]

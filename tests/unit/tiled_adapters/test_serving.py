@@ -1,0 +1,33 @@
+import socket
+
+import pytest
+
+from ainerd_bluesky.errors import CatalogError, ConfigError
+from tiled_adapters.serving import _listen, ensure_api_key
+
+
+def test_key_is_made_once_and_kept_private(tmp_path):
+    key = ensure_api_key(tmp_path / "new")
+    assert key.isalnum()
+    assert len(key) == 64
+    assert ensure_api_key(tmp_path / "new") == key
+    assert (tmp_path / "new/api_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_key_of_a_person_wins_and_is_not_written(tmp_path):
+    assert ensure_api_key(tmp_path, "abc123") == "abc123"
+    assert not (tmp_path / "api_key").exists()
+
+
+@pytest.mark.parametrize("key", ["", "a-b", "ä1", "a b"])
+def test_key_that_tiled_does_not_take_is_refused(tmp_path, key):
+    with pytest.raises(ConfigError, match="letters and digits"):
+        ensure_api_key(tmp_path, key)
+
+
+def test_port_that_is_taken_is_told_with_the_cure():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CatalogError, match="--port"):
+            _listen("127.0.0.1", taken.getsockname()[1])

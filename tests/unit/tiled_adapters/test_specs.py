@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from tiled.structures.array import ArrayStructure, BuiltinDtype
+from tiled.validation_registration import ValidationError
+
+from tiled_adapters.specs import RESULT, TWO_TIME, validate_result, validate_two_time
+
+GOOD = {"run_uid": "x", "status": "writing"}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [GOOD, {**GOOD, "status": "complete", "confidence": 0.5}, None],
+    ids=["writing", "complete", "untouched"],
+)
+def test_good_result_passes(metadata):
+    validate_result(RESULT, metadata, None, "container", None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "family", "message"),
+    [
+        (GOOD, "array", "must be a container"),
+        ({"status": "writing"}, "container", "run_uid"),
+        ({"run_uid": "x"}, "container", "status"),
+        ({**GOOD, "confidence": -1}, "container", "0..1"),
+    ],
+)
+def test_bad_result_is_refused(metadata, family, message):
+    with pytest.raises(ValidationError, match=message):
+        validate_result(RESULT, metadata, None, family, None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_good"),
+    [((4, 4), True), ((2, 4, 4), True), ((4, 5), False), ((4,), False)],
+)
+def test_map_must_be_square(shape, is_good):
+    structure = ArrayStructure(
+        data_type=BuiltinDtype.from_numpy_dtype(np.dtype("f4")),
+        shape=shape,
+        chunks=tuple((n,) for n in shape),
+    )
+    if is_good:
+        validate_two_time(TWO_TIME, {}, None, "array", structure)
+    else:
+        with pytest.raises(ValidationError, match="must be square"):
+            validate_two_time(TWO_TIME, {}, None, "array", structure)
+
+
+def test_map_must_be_an_array():
+    with pytest.raises(ValidationError, match="must be an array"):
+        validate_two_time(TWO_TIME, {}, None, "container", None)

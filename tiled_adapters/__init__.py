@@ -1,0 +1,1 @@
+"""Everything the suite speaks to Tiled: formats, server, results and their clients."""

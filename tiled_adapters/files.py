@@ -1,0 +1,251 @@
+"""Open data files with care: where they lie, are they whole, what they link to."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import h5py
+import hdf5plugin  # noqa: F401 (registers the detectors' compression filters)
+import numpy as np
+from numpy.typing import NDArray
+from tiled.utils import path_from_uri
+
+from ainerd_bluesky.errors import FileFormatError
+
+__all__ = [
+    "array_datasets",
+    "foreign_part",
+    "local_path",
+    "open_hdf5",
+    "read_array",
+    "read_scalar",
+    "read_text",
+    "require_dataset",
+    "require_under",
+]
+
+
+def local_path(uri: str) -> Path:
+    """Return the path behind a `file:` URI.
+
+    Parameters
+    ----------
+    uri : str
+        For example `file://localhost/data/run.h5`.
+
+    Returns
+    -------
+    Path
+        Absolute, symbolic links followed.
+
+    Raises
+    ------
+    FileFormatError
+        If the scheme is not `file`.
+    """
+    if urlparse(uri).scheme != "file":
+        raise FileFormatError(f"only file URIs can be opened, got {uri!r}")
+    return Path(path_from_uri(uri)).resolve()
+
+
+def require_under(path: Path, roots: Iterable[Path]) -> Path:
+    """Return the real path of a file, or refuse it.
+
+    Parameters
+    ----------
+    path : Path
+        The file; `..` and symbolic links are followed before it is judged.
+    roots : iterable of Path
+        Folders under which files may lie.
+
+    Returns
+    -------
+    Path
+        The resolved path.
+
+    Raises
+    ------
+    FileFormatError
+        If the file lies outside of every root.
+    """
+    real = Path(path).resolve()
+    if any(real.is_relative_to(Path(root).resolve()) for root in roots):
+        return real
+    raise FileFormatError(f"{path} lies outside of the folders that may be read")
+
+
+@contextmanager
+def open_hdf5(path: Path, *, swmr: bool = False) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading, without taking the writer's lock.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    swmr : bool
+        Whether a detector may still be writing it.
+
+    Yields
+    ------
+    h5py.File
+        Closed afterwards.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is missing, cut off, or not HDF5.
+    """
+    try:
+        file = h5py.File(path, "r", locking=False, swmr=swmr)
+    except OSError as error:
+        raise FileFormatError(f"cannot open {path} as HDF5: {error}") from error
+    with file:
+        yield file
+
+
+def require_dataset(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return a dataset whose values lie in the file itself.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    name : str
+        Path inside the file.
+
+    Returns
+    -------
+    h5py.Dataset
+        Neither virtual, nor stored or linked outside of `file`.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such dataset, or its values lie elsewhere.
+    """
+    try:
+        dataset = file[name]
+    except (KeyError, OSError) as error:
+        raise FileFormatError(f"{file.filename}: cannot open {name}") from error
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileFormatError(f"{file.filename}: {name} is not a dataset")
+    if _is_foreign(file, dataset):
+        raise FileFormatError(f"{file.filename}: {name} keeps its values elsewhere")
+    return dataset
+
+
+def foreign_part(file: h5py.File, name: str = "/") -> str | None:
+    """Return the path of something whose values lie outside of the file.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    name : str
+        A dataset, or a group to search in.
+
+    Returns
+    -------
+    str or None
+        Path of the first external link, external or virtual dataset; None if all
+        values lie in the file.
+
+    Raises
+    ------
+    FileFormatError
+        If there is nothing of that name.
+    """
+    try:
+        pending = [file[name]]
+    except (KeyError, OSError) as error:
+        raise FileFormatError(f"{file.filename}: cannot open {name}") from error
+    seen = set()
+    while pending:
+        item = pending.pop()
+        if _is_foreign(file, item):
+            return str(item.name)
+        if item in seen or not isinstance(item, h5py.Group):
+            continue
+        seen.add(item)
+        for key in item:
+            if isinstance(item.get(key, getlink=True), h5py.ExternalLink):
+                return f"{item.name}/{key}"
+            child = item.get(key)
+            if child is not None:  # a soft link to nowhere
+                pending.append(child)
+    return None
+
+
+def _is_foreign(file: h5py.File, item: h5py.Group | h5py.Dataset) -> bool:
+    """Return whether an object, or its values, lie in another file."""
+    if Path(item.file.filename).resolve() != Path(file.filename).resolve():
+        return True
+    return isinstance(item, h5py.Dataset) and bool(item.is_virtual or item.external)
+
+
+def read_array(
+    dataset: h5py.Dataset, selection: slice | tuple[slice, ...] = ()
+) -> NDArray[Any]:
+    """Read values of a dataset.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+        An open dataset.
+    selection : slice or tuple of slices
+        Which part; all of it by default.
+
+    Returns
+    -------
+    ndarray
+        The values.
+
+    Raises
+    ------
+    FileFormatError
+        If a chunk is damaged or missing a filter.
+    """
+    try:
+        return np.asarray(dataset[selection])
+    except OSError as error:
+        place = f"{dataset.file.filename}: {dataset.name}"
+        raise FileFormatError(f"{place} is damaged: {error}") from error
+
+
+def read_scalar(file: h5py.File, name: str) -> float | None:
+    """Read one number, however it is wrapped; None where it is absent."""
+    if name not in file:
+        return None
+    value = read_array(require_dataset(file, name))
+    if value.size != 1 or value.dtype.kind not in "iuf":
+        return None
+    return float(value.reshape(-1)[0])
+
+
+def read_text(file: h5py.File, name: str) -> str | None:
+    """Read one string; None where it is absent or not a string."""
+    if name not in file:
+        return None
+    value = read_array(require_dataset(file, name))
+    if value.size != 1:
+        return None
+    text = value.reshape(-1)[0]
+    return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def array_datasets(
+    file: h5py.File, n_dims: Iterable[int]
+) -> Mapping[str, tuple[int, ...]]:
+    """Return path and shape of the numeric datasets that have so many dimensions."""
+    found: dict[str, tuple[int, ...]] = {}
+    wanted = set(n_dims)
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        is_array = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
+        if is_array and item.ndim in wanted:
+            found[f"/{name}"] = item.shape
+
+    file.visititems(visit)
+    return found

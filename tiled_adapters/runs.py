@@ -1,0 +1,229 @@
+"""Detector frames of a run, read from their file where it can be seen."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+from tiled.client.array import ArrayClient
+from tiled.client.container import Container
+
+from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.errors import (
+    FileFormatError,
+    FrameStackError,
+    RunNotReadyError,
+    UnsuitableRunError,
+)
+from tiled_adapters.files import local_path, open_hdf5, require_dataset, require_under
+
+__all__ = ["RunFrames", "read_run"]
+
+_HDF5 = "application/x-hdf5"
+
+
+class _Stack(Protocol):
+    """Frames that can be indexed: an HDF5 dataset or a Tiled array."""
+
+    shape: tuple[int, ...]
+
+    def __getitem__(self, selection: Any) -> NDArray[Any]: ...  # noqa: ANN401
+
+
+@dataclass(frozen=True, eq=False)
+class RunFrames:
+    """The frames of one finished run.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (n_frames, n_rows, n_cols), the frames of all events in order.
+    dtype : dtype
+        Of a pixel.
+    path : Path or None
+        The detector's file; None where it cannot be read and the server is asked.
+    dataset : str or None
+        Path of the frames inside the file.
+    frame_time : float or None
+        Start-to-start time of frames, in seconds; None if the run does not tell.
+    start, stop : dict
+        Documents of the run.
+    node : ArrayClient
+        The frames on the server.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    path: Path | None
+    dataset: str | None
+    frame_time: float | None
+    start: Mapping[str, Any]
+    stop: Mapping[str, Any]
+    node: ArrayClient
+
+    @property
+    def exit_status(self) -> str:
+        """`success`, `abort` or `fail`."""
+        return str(self.stop["exit_status"])
+
+    def blocks(self, block_frames: int) -> Iterator[NDArray[Any]]:
+        """Read the frames in order.
+
+        Parameters
+        ----------
+        block_frames : int
+            Most frames in a block.
+
+        Yields
+        ------
+        ndarray of shape (<= block_frames, n_rows, n_cols)
+            Counts.
+        """
+        with self._open() as stack:
+            yield from _blocks(stack, self.shape[0], block_frames)
+
+    @contextmanager
+    def _open(self) -> Iterator[_Stack]:
+        """Open the file; without one, the server is read, some 15 times slower."""
+        if self.path is None or self.dataset is None:
+            yield self.node
+            return
+        with open_hdf5(self.path) as file:
+            yield require_dataset(file, self.dataset)
+
+
+def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFrames:
+    """Find the frames of a finished run.
+
+    Parameters
+    ----------
+    catalog : Container
+        Root of the server.
+    run_uid : str
+        The run.
+    config : BeamlineConfig
+        Says where runs are, which detector is meant and which folders may be read.
+
+    Returns
+    -------
+    RunFrames
+        Nothing is read yet.
+
+    Raises
+    ------
+    UnsuitableRunError
+        If the run is of another technique, or has no frames of that detector.
+
+    Notes
+    -----
+    A run that is not there or not finished is a `RunNotReadyError`: worth another try.
+    """
+    run = _finished_run(catalog, run_uid, config.catalog.raw)
+    start, stop = dict(run.metadata["start"]), dict(run.metadata["stop"])
+    if start.get("technique") != config.technique:
+        raise UnsuitableRunError(
+            f"run {run_uid} has technique {start.get('technique')!r}, "
+            f"the beamline analyses {config.technique!r}"
+        )
+    node = _detector_node(run, run_uid, config)
+    path, dataset = _direct_access(node, config.catalog.allowed_roots)
+    n_rows, n_cols = node.shape[-2:]
+    return RunFrames(
+        shape=(int(np.prod(node.shape[:-2])), n_rows, n_cols),
+        dtype=node.dtype,
+        path=path,
+        dataset=dataset,
+        frame_time=_frame_time(run, start, config),
+        start=start,
+        stop=stop,
+        node=node,
+    )
+
+
+def _finished_run(catalog: Container, run_uid: str, raw: str) -> Container:
+    try:
+        run: Container = catalog[raw, run_uid]
+    except KeyError as error:
+        raise RunNotReadyError(f"run {run_uid} is not in {raw!r} (yet)") from error
+    except httpx.TransportError as error:
+        raise RunNotReadyError(f"the catalog does not answer: {error}") from error
+    if not run.metadata.get("stop"):
+        raise RunNotReadyError(f"run {run_uid} has no stop document (yet)")
+    return run
+
+
+def _detector_node(run: Container, run_uid: str, config: BeamlineConfig) -> ArrayClient:
+    """Return the array of the configured detector."""
+    stream, field = config.detector.stream, config.detector.field
+    streams = list(run)
+    if stream not in streams:
+        raise UnsuitableRunError(
+            f"run {run_uid} has no stream {stream!r}, only {streams}"
+        )
+    try:
+        node = run[f"{stream}/{field}"]
+    except KeyError as error:
+        raise UnsuitableRunError(
+            f"run {run_uid} has no field {field!r} in {stream!r}, "
+            f"only {sorted(run[stream])}"
+        ) from error
+    if not isinstance(node, ArrayClient) or len(node.shape) < 3:
+        raise UnsuitableRunError(
+            f"{stream}/{field} of run {run_uid} holds no frames: {node!r}"
+        )
+    return node
+
+
+def _direct_access(
+    node: ArrayClient, allowed_roots: Iterable[Path]
+) -> tuple[Path | None, str | None]:
+    """Return file and dataset of an array, if they may be read without the server."""
+    sources = node.include_data_sources().data_sources() or []
+    if len(sources) != 1 or sources[0].mimetype != _HDF5 or len(sources[0].assets) != 1:
+        return None, None
+    parameters = sources[0].parameters
+    if "dataset" not in parameters or parameters.get("slice"):
+        return None, None
+    try:
+        path = require_under(local_path(sources[0].assets[0].data_uri), allowed_roots)
+    except FileFormatError:
+        return None, None
+    return (path, str(parameters["dataset"])) if path.exists() else (None, None)
+
+
+def _frame_time(
+    run: Container, start: Mapping[str, Any], config: BeamlineConfig
+) -> float | None:
+    """Return the first of: beamline setting, detector configuration, start document."""
+    if config.detector.frame_time is not None:
+        return config.detector.frame_time
+    field = config.detector.frame_time_field
+    configuration = run[config.detector.stream].metadata.get("configuration", {})
+    values = [
+        device["data"][field]
+        for device in configuration.values()
+        if field in device.get("data", {})
+    ]
+    value = values[0] if values else start.get("frame_time")
+    return float(value) if value else None
+
+
+def _blocks(stack: _Stack, n_frames: int, block_frames: int) -> Iterator[NDArray[Any]]:
+    """Yield blocks of a stack (n, y, x) or (events, n, y, x)."""
+    *events, per_event = stack.shape[:-2]
+    if int(np.prod(stack.shape[:-2])) < n_frames:
+        raise FrameStackError(
+            f"the file has shape {stack.shape}, the run {n_frames} frames"
+        )
+    end = n_frames if not events else per_event
+    for event in np.ndindex(*events):
+        for first in range(0, end, block_frames):
+            part = slice(first, min(first + block_frames, end))
+            try:
+                yield np.asarray(stack[(*event, part)])
+            except OSError as error:
+                raise FileFormatError(f"frames cannot be read: {error}") from error

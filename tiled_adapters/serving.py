@@ -1,0 +1,201 @@
+"""Run the server in this process until it is told to stop."""
+
+import json
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from tiled.server.app import build_app_from_config
+
+from ainerd_bluesky.errors import CatalogError, ConfigError, FileFormatError
+from tiled_adapters.server import server_config
+
+__all__ = ["build_app", "ensure_api_key", "run_server"]
+
+_UNPROCESSABLE = 422
+
+
+def run_server(
+    folder: Path,
+    *,
+    host: str,
+    port: int,
+    api_key: str,
+    readable: Iterable[Path] = (),
+    announce: Callable[[str], None],
+) -> None:
+    """Serve a folder until SIGINT or SIGTERM.
+
+    While it serves, `server.json` in the folder tells `uri` and `pid`; everything that
+    happens is written to `server.log`.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the server's data.
+    host : str
+        Address to listen on.
+    port : int
+        Port to listen on; 0 takes a free one.
+    api_key : str
+        The key that reads and writes.
+    readable : iterable of Path
+        Folders of detector files.
+    announce : callable
+        Called with the URI once the server answers.
+
+    Raises
+    ------
+    CatalogError
+        If the port is taken.
+    """
+    folder = Path(folder).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    listener = _listen(host, port)
+    uri = f"http://{host}:{listener.getsockname()[1]}"
+    app = build_app(server_config(folder, api_key=api_key, readable=readable))
+    config = uvicorn.Config(
+        app,
+        log_config=_logging_to(folder / "server.log"),
+        loop="asyncio",
+        timeout_graceful_shutdown=2,
+    )
+    note = folder / "server.json"
+    note.unlink(missing_ok=True)  # of a server that was killed
+    server = _AnnouncedServer(config, note, uri, announce)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listener])
+    if not server.started:
+        raise CatalogError(f"the server did not start, see {folder / 'server.log'}")
+
+
+def build_app(config: dict[str, Any]) -> FastAPI:
+    """Make the application; a file that cannot be read is no failure of the server.
+
+    Parameters
+    ----------
+    config : dict
+        Of `server_config`.
+
+    Returns
+    -------
+    FastAPI
+        To be run by uvicorn, or used in process.
+    """
+    app: FastAPI = build_app_from_config(config)
+    # An answer of 5xx would make every client try again for most of a minute.
+    app.add_exception_handler(FileFormatError, _explain_file)
+    return app
+
+
+def ensure_api_key(folder: Path, api_key: str | None = None) -> str:
+    """Return the key of a server, made and kept in its folder if there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the server.
+    api_key : str, optional
+        Given by a person; wins over the file.
+
+    Returns
+    -------
+    str
+        Letters and digits.
+
+    Raises
+    ------
+    ConfigError
+        If it has other characters.
+    """
+    path = Path(folder) / "api_key"
+    if api_key is None and path.exists():
+        api_key = path.read_text().strip()
+    if api_key is None:
+        api_key = secrets.token_hex(32)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(api_key)
+    if not (api_key.isascii() and api_key.isalnum()):
+        raise ConfigError("the API key must consist of letters and digits")
+    return api_key
+
+
+class _AnnouncedServer(uvicorn.Server):
+    """Tell when requests can be answered, and leave a note while they can."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        note: Path,
+        uri: str,
+        announce: Callable[[str], None],
+    ) -> None:
+        super().__init__(config)
+        self._note = note
+        self._uri = uri
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            partial = self._note.with_suffix(".partial")
+            partial.write_text(json.dumps({"uri": self._uri, "pid": os.getpid()}))
+            partial.replace(self._note)
+            self._announce(self._uri)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._note.unlink(missing_ok=True)
+
+
+async def _explain_file(_request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, status_code=_UNPROCESSABLE)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a bound socket: a port that is taken is found out at once."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise CatalogError(
+            f"cannot listen on {host}:{port} ({error.strerror}); "
+            "choose another with --port"
+        ) from error
+    return listener
+
+
+def _logging_to(path: Path) -> dict[str, Any]:
+    """Return a logging configuration that leaves the terminal alone."""
+    own_handlers = ("tiled.server.app", "tiled.access_control.access_policies")
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(message)s"}},
+        "handlers": {
+            "file": {
+                "class": "logging.handlers.RotatingFileHandler",
+                "filename": str(path),
+                "maxBytes": 10_000_000,
+                "backupCount": 3,
+                "formatter": "line",
+            }
+        },
+        "root": {"handlers": ["file"], "level": "INFO"},
+        # Naming a logger takes away the handlers that tiled gave it.
+        "loggers": {
+            name: {"handlers": [], "propagate": True}
+            for name in (*own_handlers, "uvicorn", "uvicorn.access", "uvicorn.error")
+        },
+    }
