@@ -1,0 +1,1 @@
+"""Callbacks for the RunEngine: write runs, queue them, follow them to their labels."""

@@ -1,0 +1,381 @@
+"""A durable queue of finished runs: one small file per run, in folders.
+
+``tmp`` holds what is being written, ``new`` waits, ``cur`` is claimed (the owner is in
+the file's name), ``done`` and ``failed`` are the end. Every step is one link or one
+rename, so several processes share an outbox, and a crash loses no run.
+"""
+
+import contextlib
+import json
+import os
+import re
+import socket
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from ainerd_bluesky.errors import OutboxError
+
+__all__ = ["Job", "JobState", "Outbox"]
+
+JobState = Literal["new", "cur", "done", "failed"]
+
+_STATES: tuple[JobState, ...] = ("new", "cur", "done", "failed")
+_LEFTOVER_AGE = 3600.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run on its way to a label.
+
+    Parameters
+    ----------
+    run_uid : str
+        Uid of the run; the key of the job.
+    payload : dict
+        What the sender knew of the run, JSON values only.
+    created : float
+        When the job was put, in seconds since the epoch.
+    attempts : int
+        How often the job was tried and given back.
+    not_before : float
+        Earliest time of the next try, in seconds since the epoch.
+    log : tuple of dict
+        What happened, oldest first: ``time`` and ``event``, and what came with it.
+    claim : str
+        Name of the claimed file; empty when the job is not claimed.
+    """
+
+    run_uid: str
+    payload: dict[str, Any]
+    created: float
+    attempts: int = 0
+    not_before: float = 0.0
+    log: tuple[dict[str, Any], ...] = field(default=())
+    claim: str = ""
+
+    def noted(self, event: str, **information: object) -> "Job":
+        """Return a copy with one more line in its log."""
+        line = {"time": time.time(), "event": event, **information}
+        return replace(self, log=(*self.log, line))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        """Read a job file; raise `OutboxError` with what is wrong."""
+        try:
+            document = json.loads(text)
+            job = cls(**{**document, "log": tuple(document["log"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise OutboxError(f"not a job: {error!r}") from error
+        numbers = (job.created, job.attempts, job.not_before)
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise OutboxError(f"not a job: created, attempts, not_before are {numbers}")
+        return job
+
+    def to_json(self) -> str:
+        """Write the job without its claim."""
+        document = asdict(replace(self, claim=""))
+        return json.dumps(document, default=str)
+
+
+class Outbox:
+    """Durable queue in a folder, shared by threads and processes.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the queue lives; made if it is not there.
+    lease : float, optional
+        Seconds after which a claim of another host, or of a process that hangs, is
+        given back.
+    backoff : tuple of float, optional
+        Waiting times in seconds before the second, third, ... try. After the last
+        one has passed in vain the job is failed.
+
+    Raises
+    ------
+    OutboxError
+        If the folder cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        lease: float = 1800.0,
+        backoff: tuple[float, ...] = (1, 2, 5, 15, 60, 300, 900),
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self._lease = lease
+        self._backoff = backoff
+        try:
+            for name in ("tmp", *_STATES):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutboxError(f"cannot make outbox {self.folder}: {error}") from error
+
+    def put(self, run_uid: str, payload: Mapping[str, Any]) -> bool:
+        """Queue a run.
+
+        Parameters
+        ----------
+        run_uid : str
+            Uid of the run.
+        payload : mapping
+            JSON values to hand to the worker.
+
+        Returns
+        -------
+        bool
+            False if the run is already known, in whatever state.
+
+        Raises
+        ------
+        OutboxError
+            If the uid cannot be a file name, or the disk refuses.
+        """
+        _check_uid(run_uid)
+        if self.state(run_uid) is not None:
+            return False
+
+        job = Job(run_uid=run_uid, payload=dict(payload), created=time.time())
+        try:
+            return self._link(job.noted("put"))
+        except OSError as error:
+            raise OutboxError(f"cannot write to {self.folder}: {error}") from error
+
+    def claim(self) -> Job | None:
+        """Take the oldest job that is due; None when there is nothing to do."""
+        now = time.time()
+        waiting = sorted(self._jobs("new"), key=lambda job: job.created)
+        for job in waiting:
+            if job.not_before <= now:
+                claimed = self._take(self._path(job.run_uid, "new"))
+                if claimed is not None:
+                    return claimed
+        return None
+
+    def done(self, job: Job, **information: object) -> None:
+        """End a claimed job well; `information` goes to the end of its log."""
+        self._finish(job.noted("done", **information), "done")
+
+    def fail(self, job: Job, reason: str) -> None:
+        """End a claimed job badly: it stays in ``failed`` with its log."""
+        self._finish(job.noted("failed", reason=reason), "failed")
+
+    def retry(self, job: Job, reason: str) -> JobState:
+        """Give a claimed job back for a later try.
+
+        Parameters
+        ----------
+        job : Job
+            As `claim` returned it.
+        reason : str
+            Why it did not work.
+
+        Returns
+        -------
+        str
+            ``"new"``, or ``"failed"`` when all tries are used up.
+        """
+        tried = replace(job, attempts=job.attempts + 1)
+        if tried.attempts > len(self._backoff):
+            self.fail(tried, f"{reason} (gave up after {tried.attempts} tries)")
+            return "failed"
+        wait = self._backoff[tried.attempts - 1]
+        later = replace(tried, not_before=time.time() + wait)
+        self._finish(later.noted("retry", reason=reason, wait=wait), "new")
+        return "new"
+
+    def recover(self) -> int:
+        """Give back the claims of crashed owners; return how many there were."""
+        dead = [path for path in self._files("cur") if not self._is_held(path)]
+        n_recovered = 0
+        for path in dead:
+            owner = _owner(path)
+            job = self._take(path)
+            if job is None:
+                continue
+            if self._path(job.run_uid, "done").exists():
+                self._release(job)
+                continue
+            self.retry(job, f"its worker {owner} ended before the job did")
+            n_recovered += 1
+        self._sweep()
+        return n_recovered
+
+    def requeue(self, run_uid: str) -> bool:
+        """Put a failed or done job back to the start.
+
+        Parameters
+        ----------
+        run_uid : str
+            Uid of the run.
+
+        Returns
+        -------
+        bool
+            False if the run is unknown.
+
+        Raises
+        ------
+        OutboxError
+            If the job waits or is being worked on.
+        """
+        state = self.state(run_uid)
+        if state in {"new", "cur"}:
+            raise OutboxError(f"run {run_uid} is already queued: it is in {state!r}")
+        if state is None:
+            return False
+
+        ended = self._path(run_uid, state)
+        job = Job.from_json(ended.read_text())
+        fresh = replace(job, attempts=0, not_before=0.0).noted("requeued", was=state)
+        is_queued = self._link(fresh)
+        ended.unlink(missing_ok=True)
+        return is_queued
+
+    def state(self, run_uid: str) -> JobState | None:
+        """Return where a run stands; None if it is unknown."""
+        if self._path(run_uid, "new").exists():
+            return "new"
+        if any(self._claims(run_uid)):
+            return "cur"
+        for state in ("done", "failed"):
+            if self._path(run_uid, state).exists():
+                return state
+        return None
+
+    def job(self, run_uid: str) -> Job | None:
+        """Return the job of a run in whatever state, as it stands on disk."""
+        paths = [self._path(run_uid, state) for state in ("new", "done", "failed")]
+        for path in (*self._claims(run_uid), *paths):
+            with contextlib.suppress(FileNotFoundError, OutboxError):
+                return Job.from_json(path.read_text())
+        return None
+
+    def jobs(self, state: JobState) -> list[Job]:
+        """Return the jobs in one state, oldest first."""
+        return sorted(self._jobs(state), key=lambda job: job.created)
+
+    def counts(self) -> dict[JobState, int]:
+        """Return how many jobs are in each state."""
+        return {state: sum(1 for _ in self._files(state)) for state in _STATES}
+
+    # --- files ---------------------------------------------------------------
+
+    def _path(self, run_uid: str, state: JobState) -> Path:
+        return self.folder / state / f"{run_uid}.json"
+
+    def _claims(self, run_uid: str) -> Iterator[Path]:
+        return (p for p in self._files("cur") if _run_uid(p) == run_uid)
+
+    def _files(self, state: JobState) -> Iterator[Path]:
+        with contextlib.suppress(FileNotFoundError):
+            for path in (self.folder / state).iterdir():
+                if path.suffix == ".json":
+                    yield path
+
+    def _jobs(self, state: JobState) -> Iterator[Job]:
+        for path in self._files(state):
+            try:
+                job = Job.from_json(path.read_text())
+            except FileNotFoundError:
+                continue
+            except (OutboxError, UnicodeDecodeError) as error:
+                self._bury(path, str(error))
+            else:
+                yield job
+
+    def _write(self, job: Job) -> Path:
+        path = self.folder / "tmp" / f"{job.run_uid}.{uuid.uuid4().hex}"
+        with path.open("w") as file:
+            file.write(job.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
+    def _link(self, job: Job) -> bool:
+        written = self._write(job)
+        try:
+            os.link(written, self._path(job.run_uid, "new"))
+        except FileExistsError:
+            return False
+        finally:
+            written.unlink()
+        return True
+
+    def _take(self, path: Path) -> Job | None:
+        """Claim a file for this process; None if another was quicker."""
+        run_uid = _run_uid(path)
+        claim = f"{run_uid}@{socket.gethostname()}@{os.getpid()}@{uuid.uuid4().hex}"
+        mine = self.folder / "cur" / f"{claim}.json"
+        try:
+            # The lease runs from the file's time: set it before anybody can see
+            # the claim.
+            os.utime(path)
+            path.rename(mine)
+            return replace(Job.from_json(mine.read_text()), claim=mine.name)
+        except FileNotFoundError:
+            return None
+        except (OutboxError, UnicodeDecodeError) as error:
+            self._bury(mine, str(error))
+            return None
+
+    def _finish(self, job: Job, state: JobState) -> None:
+        self._write(job).replace(self._path(job.run_uid, state))
+        self._release(job)
+
+    def _release(self, job: Job) -> None:
+        if job.claim:
+            (self.folder / "cur" / job.claim).unlink(missing_ok=True)
+
+    def _is_held(self, path: Path) -> bool:
+        host, _, process = _owner(path).partition(":")
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > self._lease:
+                return False
+        return host != socket.gethostname() or _is_running(process)
+
+    def _bury(self, path: Path, reason: str) -> None:
+        """Move an unreadable file to ``failed``, beside a job that says why."""
+        run_uid = _run_uid(path)
+        kept = self.folder / "failed" / f"{run_uid}.unreadable"
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(kept)
+            reason = f"unreadable job file, kept as {kept.name}: {reason}"
+            job = Job(run_uid=run_uid, payload={}, created=time.time())
+            self._finish(job.noted("failed", reason=reason), "failed")
+
+    def _sweep(self) -> None:
+        for path in (self.folder / "tmp").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
+                    path.unlink()
+
+
+def _check_uid(run_uid: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", run_uid) or run_uid.startswith("."):
+        raise OutboxError(f"run uid must be letters, digits, . _ -, got {run_uid!r}")
+
+
+def _run_uid(path: Path) -> str:
+    return path.name.removesuffix(".json").split("@")[0]
+
+
+def _owner(path: Path) -> str:
+    parts = path.name.removesuffix(".json").split("@")
+    return f"{parts[1]}:{parts[2]}" if len(parts) == 4 else "unknown:"
+
+
+def _is_running(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True

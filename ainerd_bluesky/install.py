@@ -1,0 +1,254 @@
+"""Hook the classification into a RunEngine, with one call."""
+
+import atexit
+import os
+import pkgutil
+import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bluesky import RunEngine
+from rich.console import Console
+from tiled.client.container import Container
+
+from ainerd_bluesky.callbacks.follower import ResultFollower
+from ainerd_bluesky.callbacks.outbox import Outbox
+from ainerd_bluesky.callbacks.process import WorkerProcess
+from ainerd_bluesky.callbacks.trigger import RunStopTrigger
+from ainerd_bluesky.callbacks.writer import RunWriter
+from ainerd_bluesky.config import BeamlineConfig, load_beamline
+from ainerd_bluesky.errors import CatalogError, OutboxError
+from ainerd_bluesky.profiles import beamline_path
+
+__all__ = ["Installation", "install"]
+
+# By their names: both are layers above this one.
+_OPEN_CATALOG = "tiled_adapters.catalog:open_catalog"
+_WORKER_MODULE = "flows.worker"
+# Threads of the linear algebra that wait for work by spinning cost the session's cores.
+_WORKER_SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+
+_installations: "weakref.WeakKeyDictionary[RunEngine, Installation]"
+_installations = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Installation:
+    """What `install` put in place.
+
+    Parameters
+    ----------
+    config : BeamlineConfig
+        The beamline.
+    outbox : Outbox
+        Finished runs on their way to a label.
+    follower : ResultFollower
+        Knows the labels; hand it to `autonomous_xpcs` as the results.
+    writer : RunWriter
+        Writes runs to Tiled.
+    worker : WorkerProcess
+        Analyses runs.
+    unsubscribe : callable
+        Takes the callbacks off the RunEngine.
+    disconnect : callable
+        Closes the connections to Tiled.
+    """
+
+    config: BeamlineConfig
+    outbox: Outbox
+    follower: ResultFollower
+    writer: RunWriter
+    worker: WorkerProcess
+    unsubscribe: Callable[[], None]
+    disconnect: Callable[[], None]
+
+    def retry(self, run_uid: str) -> list[str]:
+        """Put failed runs back in the queue.
+
+        Parameters
+        ----------
+        run_uid : str
+            Uid of a run, or how it begins.
+
+        Returns
+        -------
+        list of str
+            Uids of the runs that were put back.
+
+        Raises
+        ------
+        OutboxError
+            If no failed run begins so.
+        """
+        failed = [job.run_uid for job in self.outbox.jobs("failed")]
+        wanted = [uid for uid in failed if uid.startswith(run_uid)]
+        if not wanted:
+            raise OutboxError(
+                f"no failed run begins with {run_uid!r}; failed: {failed}"
+            )
+        for uid in wanted:
+            self.outbox.requeue(uid)
+            self.follower.forget(uid)
+            self.follower.follow(uid)
+        return wanted
+
+    def close(self, timeout: float = 60.0) -> bool:
+        """Take everything off again.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Longest wait for the worker to finish the queue, in seconds. It goes on
+            alone if that is not enough.
+
+        Returns
+        -------
+        bool
+            Whether the worker has ended.
+        """
+        atexit.unregister(self.close)
+        self.unsubscribe()
+        self.writer.close()
+        has_ended = self.worker.close(timeout)
+        self.follower.close()
+        self.disconnect()
+        return has_ended
+
+
+def install(
+    RE: RunEngine,
+    beamline: str | Path | BeamlineConfig,
+    *,
+    api_key: str | None = None,
+    live: bool = True,
+) -> Installation:
+    """Write the runs of a RunEngine to Tiled and classify each one that fits.
+
+    Nothing here needs the network: without a Tiled server, runs go to the backup
+    folder and the queue, and to Tiled later. Installing again on the same RunEngine
+    returns what is there, or replaces it when the beamline differs.
+
+    Parameters
+    ----------
+    RE : RunEngine
+        Whose runs to classify.
+    beamline : str, Path or BeamlineConfig
+        Name of a beamline in the profiles, its TOML file, or itself.
+    api_key : str, optional
+        Key of the Tiled server; unset: the environment's TILED_API_KEY.
+    live : bool, optional
+        Print each label in this session as soon as it is there.
+
+    Returns
+    -------
+    Installation
+        Close it to undo it; it closes itself when the session ends.
+    """
+    config = (
+        beamline
+        if isinstance(beamline, BeamlineConfig)
+        else load_beamline(beamline_path(beamline))
+    )
+    before = _installations.get(RE)
+    if before is not None:
+        if before.config == config:
+            return before
+        before.close()
+
+    installation = _install(RE, config, api_key, Console() if live else None)
+    _installations[RE] = installation
+    atexit.register(installation.close, timeout=0.0)
+    return installation
+
+
+def _install(
+    RE: RunEngine, config: BeamlineConfig, api_key: str | None, console: Console | None
+) -> Installation:
+    outbox = Outbox(config.flow.outbox)
+    connections = _Connections(config, api_key)
+    worker = _start_worker(config, outbox.folder, api_key)
+    follower = ResultFollower(
+        outbox,
+        lambda: connections.open(config.catalog.processed),
+        console=console,
+        look_after=worker.ensure,
+    )
+    writer = RunWriter(
+        lambda: connections.open(config.catalog.raw),
+        allowed_roots=config.catalog.allowed_roots,
+        backup_folder=outbox.folder / "backup",
+    )
+    trigger = RunStopTrigger(
+        outbox, config.technique, on_queued=lambda uid, _: follower.follow(uid)
+    )
+    # In this order: a run is in Tiled by the time it is queued.
+    engine: Any = RE  # Bluesky's RunEngine has no types.
+    tokens = [engine.subscribe(writer), engine.subscribe(trigger)]
+
+    def unsubscribe() -> None:
+        for token in tokens:
+            engine.unsubscribe(token)
+        tokens.clear()
+        _installations.pop(RE, None)
+
+    _warn_without_server(connections, config.catalog.raw, outbox.folder / "backup")
+    return Installation(
+        config, outbox, follower, writer, worker, unsubscribe, connections.close
+    )
+
+
+def _start_worker(
+    config: BeamlineConfig, folder: Path, api_key: str | None
+) -> WorkerProcess:
+    description = folder / "beamline.json"
+    description.write_text(config.model_dump_json(indent=1))
+    environment = {**_WORKER_SETTINGS, **os.environ}
+    if api_key is not None:
+        environment["TILED_API_KEY"] = api_key
+    command = [sys.executable, "-m", _WORKER_MODULE, str(description)]
+    return WorkerProcess(command, environment, folder / "worker.log")
+
+
+class _Connections:
+    """Clients of the beamline's catalog, closed together."""
+
+    def __init__(self, config: BeamlineConfig, api_key: str | None) -> None:
+        self._config = config
+        self._api_key = api_key
+        self._opened: list[Container] = []
+
+    def open(self, path: str) -> Container:
+        """Return a client of its own; raise `CatalogError` with the cure."""
+        open_catalog: Callable[..., Container] = pkgutil.resolve_name(_OPEN_CATALOG)
+        catalog = open_catalog(self._config.catalog.uri, api_key=self._api_key)
+        self._opened.append(catalog)
+        try:
+            container: Container = catalog[path]
+        except KeyError as error:
+            raise CatalogError(
+                f"{self._config.catalog.uri} has no {path!r}: correct [catalog] of "
+                f"beamline {self._config.name!r}, or start the server with "
+                "`ainerd serve`"
+            ) from error
+        return container
+
+    def close(self) -> None:
+        while self._opened:
+            self._opened.pop().context.http_client.close()
+
+
+def _warn_without_server(
+    connections: _Connections, path: str, backup_folder: Path
+) -> None:
+    try:
+        connections.open(path)
+    except CatalogError as error:
+        Console(stderr=True).print(
+            f"[bold yellow]No Tiled for now:[/] {error}\nScans work; until then runs "
+            f"are kept in {backup_folder} and labelled when the server is there.",
+            soft_wrap=True,
+            highlight=False,
+        )

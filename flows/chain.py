@@ -1,0 +1,314 @@
+"""The steps from a finished run to its published label, as plain functions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+from tiled.client.container import Container
+from tiled.client.utils import ClientError
+
+from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.errors import (
+    CatalogError,
+    ConfigError,
+    FileFormatError,
+    FrameStackError,
+    PartitionError,
+    RunNotReadyError,
+    UnsuitableRunError,
+)
+from ainerd_bluesky.pipeline import (
+    Acquisition,
+    Analysis,
+    Classifier,
+    Reduction,
+    analyse,
+    reduce_frames,
+    refused,
+)
+from ainerd_bluesky.xpcs.roi import QPartition
+from tiled_adapters.catalog import open_catalog
+from tiled_adapters.formats.qmap import read_partition
+from tiled_adapters.publish import ResultsPublisher
+from tiled_adapters.runs import RunFrames, read_run
+
+__all__ = [
+    "RunReading",
+    "classify",
+    "is_transient",
+    "open_beamline",
+    "process_run",
+    "publish",
+    "read",
+    "reduce",
+]
+
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, eq=False)
+class RunReading:
+    """What a run has to offer.
+
+    Parameters
+    ----------
+    acquisition : Acquisition
+        Where the data came from.
+    frames : RunFrames or None
+        The frames; none are read before the reduction.
+    refusal : tuple of str or None
+        Flag and reason, for a run that can only be recorded as invalid.
+    """
+
+    acquisition: Acquisition
+    frames: RunFrames | None
+    refusal: tuple[str, str] | None = None
+
+
+@contextmanager
+def open_beamline(config: BeamlineConfig) -> Iterator[Container]:
+    """Open the root of the beamline's catalog, and close it again.
+
+    Parameters
+    ----------
+    config : BeamlineConfig
+        Says where it is.
+
+    Yields
+    ------
+    Container
+        Opened with the key in TILED_API_KEY.
+    """
+    catalog = open_catalog(config.catalog.uri)
+    try:
+        yield catalog
+    finally:
+        catalog.context.http_client.close()
+
+
+def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading:
+    """Find out what a run has to offer.
+
+    Parameters
+    ----------
+    run_uid : str
+        Uid of the run.
+    config : BeamlineConfig
+        The beamline.
+    catalog : Container
+        Root of its catalog.
+
+    Returns
+    -------
+    RunReading
+        With frames, or with a reason to refuse them.
+
+    Raises
+    ------
+    UnsuitableRunError
+        If the run is of another technique, or not clear about its detector.
+
+    Notes
+    -----
+    A run that is not in the catalog, or not finished, is a `RunNotReadyError`.
+    """
+    start, stop = _documents(run_uid, config, catalog)
+    acquisition = Acquisition(
+        run_uid=run_uid,
+        sample=_sample_name(start),
+        frame_time=config.detector.frame_time or start.get("frame_time"),
+        metadata={
+            "scan_id": start.get("scan_id"),
+            "plan_name": start.get("plan_name"),
+            "start_time": start.get("time"),
+            "stop_time": stop.get("time"),
+            "exit_status": stop["exit_status"],
+        },
+    )
+    if start.get("technique") != config.technique:
+        raise UnsuitableRunError(
+            f"run {run_uid} has technique {start.get('technique')!r}, beamline "
+            f"{config.name!r} analyses {config.technique!r}"
+        )
+    if stop["exit_status"] != "success":
+        why = f": {stop['reason']}" if stop.get("reason") else ""
+        refusal = ("run-aborted", f"run ended with {stop['exit_status']!r}{why}")
+        return RunReading(acquisition, None, refusal)
+
+    try:
+        frames = read_run(catalog, run_uid, config)
+    except (FileFormatError, FrameStackError) as error:
+        return RunReading(acquisition, None, ("unreadable", str(error)))
+    acquisition = replace(
+        acquisition,
+        frame_time=frames.frame_time,
+        source="" if frames.path is None else str(frames.path),
+    )
+    return RunReading(acquisition, frames)
+
+
+def reduce(reading: RunReading, config: BeamlineConfig) -> Reduction:
+    """Make correlation functions of a run's frames.
+
+    Frames that cannot be read, or do not fit the partition, make a refused reduction:
+    the run is recorded, as invalid.
+
+    Parameters
+    ----------
+    reading : RunReading
+        What `read` returned.
+    config : BeamlineConfig
+        The beamline.
+
+    Returns
+    -------
+    Reduction
+        Maybe refused, with the reason.
+    """
+    if reading.frames is None:
+        flag, reason = reading.refusal or ("unreadable", "the run has no frames")
+        return refused(flag, reason)
+    partition = _partition(config)
+    try:
+        return reduce_frames(
+            reading.frames.blocks(config.reduction.block_frames),
+            partition,
+            frame_time=reading.frames.frame_time,
+            config=config,
+        )
+    except PartitionError as error:
+        return refused("partition-mismatch", str(error))
+    except FrameStackError as error:
+        return refused("odd-frames", str(error))
+    except FileFormatError as error:
+        return refused("unreadable", str(error))
+
+
+def classify(
+    reduction: Reduction,
+    reading: RunReading,
+    model: Classifier,
+    config: BeamlineConfig,
+) -> Analysis:
+    """Name the dynamics.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        What `reduce` returned.
+    reading : RunReading
+        What `read` returned.
+    model : Classifier
+        Names two-time maps.
+    config : BeamlineConfig
+        The beamline.
+
+    Returns
+    -------
+    Analysis
+        Ready to publish.
+    """
+    return analyse(reduction, reading.acquisition, model, config=config)
+
+
+def publish(analysis: Analysis, config: BeamlineConfig, catalog: Container) -> str:
+    """Write a result to the catalog; the same result a second time changes nothing.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        What `classify` returned.
+    config : BeamlineConfig
+        The beamline.
+    catalog : Container
+        Root of its catalog.
+
+    Returns
+    -------
+    str
+        Key of the result below the run's node.
+    """
+    return ResultsPublisher(catalog[config.catalog.processed]).publish(analysis)
+
+
+def process_run(
+    run_uid: str, config: BeamlineConfig, *, model: Classifier, catalog: Container
+) -> dict[str, Any]:
+    """Take a run from the catalog and bring its label back: all steps at once.
+
+    Parameters
+    ----------
+    run_uid : str
+        Uid of the run.
+    config : BeamlineConfig
+        The beamline.
+    model : Classifier
+        Names two-time maps.
+    catalog : Container
+        Root of the beamline's catalog.
+
+    Returns
+    -------
+    dict
+        Summary of the result.
+    """
+    reading = read(run_uid, config, catalog)
+    analysis = classify(reduce(reading, config), reading, model, config)
+    publish(analysis, config, catalog)
+    return analysis.summary
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether another try may help: a lost connection, a run still written.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a step raised; what caused it counts as well.
+
+    Returns
+    -------
+    bool
+        False for what stays wrong, such as a missing field or a bad partition.
+    """
+    if isinstance(error, RunNotReadyError | CatalogError):
+        return True
+    if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, ClientError | httpx.HTTPStatusError):
+        code = error.response.status_code
+        return code >= _SERVER_ERROR or code == _TOO_MANY_REQUESTS
+    cause = error.__cause__
+    return cause is not None and is_transient(cause)
+
+
+def _documents(
+    run_uid: str, config: BeamlineConfig, catalog: Container
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        metadata = catalog[config.catalog.raw, run_uid].metadata
+    except KeyError as error:
+        raise RunNotReadyError(
+            f"run {run_uid} is not in {config.catalog.raw!r} of {catalog.uri}"
+        ) from error
+    if not metadata.get("stop"):
+        raise RunNotReadyError(f"run {run_uid} has no stop document yet")
+    return dict(metadata["start"]), dict(metadata["stop"])
+
+
+def _partition(config: BeamlineConfig) -> QPartition:
+    path = config.partition.path
+    if not path.is_file():
+        raise ConfigError(
+            f"no q-partition {path}: correct [partition] of beamline {config.name!r}"
+        )
+    return read_partition(path)
+
+
+def _sample_name(start: dict[str, Any]) -> str | None:
+    sample = start.get("sample")
+    name = sample.get("name") if isinstance(sample, dict) else sample
+    return None if name is None else str(name)

@@ -1,0 +1,85 @@
+"""Start-up files in a real IPython process and in a queue server's loader."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ainerd_bluesky.profiles import beamline_path, find_profiles, install_startup
+
+pytestmark = pytest.mark.integration
+
+RUN_ENGINE = "from bluesky import RunEngine\nRE = RunEngine()\n"
+LOOK = "print('INSTALLED', ainerd.config.name, len(RE.dispatcher._token_mapping))"
+
+
+@pytest.fixture
+def beamline_file(tmp_path):
+    """A copy of the demo's file: its outbox must not lie in the repository."""
+    path = tmp_path / "beamline" / "demo.toml"
+    path.parent.mkdir()
+    # Nothing listens there: a session starts without any network.
+    text = beamline_path("demo").read_text().replace(":8000", ":9")
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "COLUMNS": "300"}
+
+
+def ipython(environment, *arguments):
+    command = [sys.executable, "-m", "IPython", *arguments]
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_an_ipython_session_has_the_callbacks(beamline_file, environment, tmp_path):
+    ipython(environment, "profile", "create", "beamline")
+    startup = install_startup(
+        beamline_file, ipython_profile="beamline", ipython_dir=tmp_path / "ipython"
+    )
+    (startup.parent / "00-run-engine.py").write_text(RUN_ENGINE)
+    said = ipython(environment, "--profile=beamline", "-c", LOOK)
+    assert "INSTALLED demo 2" in said
+    assert "No Tiled for now" in said
+
+
+def test_the_demo_session_has_devices_and_plans(environment, tmp_path):
+    ipython(environment, "profile", "create", "demo")
+    startup = tmp_path / "ipython" / "profile_demo" / "startup"
+    demo = find_profiles() / "startup" / "80-ainerd-demo.py"
+    (startup / demo.name).write_text(demo.read_text())
+    environment["AINERD_DEMO"] = str(tmp_path / "demo")
+    look = (
+        "[uid] = RE(xpcs_scan(detector, stage, samples[2], n_frames=40));"
+        "print('SCANNED', ainerd.outbox.job(uid).payload['sample'])"
+    )
+    assert "SCANNED sample-3" in ipython(environment, "--profile=demo", "-c", look)
+
+
+LOAD = """
+import sys
+from bluesky_queueserver.manager.profile_ops import load_profile_collection
+names = load_profile_collection(sys.argv[1])
+print("INSTALLED", names["ainerd"].config.name)
+"""
+
+
+def test_a_queue_server_loads_the_start_up_folder(beamline_file, tmp_path):
+    folder = tmp_path / "startup"
+    folder.mkdir()
+    install_startup(beamline_file, startup_dir=folder)
+    (folder / "00-run-engine.py").write_text(RUN_ENGINE)
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "INSTALLED demo" in done.stdout, done.stderr

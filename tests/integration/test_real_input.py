@@ -1,0 +1,151 @@
+"""Real files, through the commands a person types."""
+
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+from flows.archive import file_uid
+
+pytestmark = pytest.mark.integration
+
+RESULT = "Z0001_synthetic-aging_a0001_f000600_r00001_results.hdf"
+SELECTED = "Z0001_dqsel_3_5_twotime_results.hdf"
+RAW = "Z0001_synthetic-aging_a0001_f000600_r00001.h5"
+
+
+def ainerd(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, "-m", "ainerd_bluesky", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "140", **variables},
+    )
+
+
+@pytest.fixture
+def ingest(tiled_server):
+    def run(*arguments):
+        return ainerd(
+            "ingest",
+            *arguments,
+            "--uri",
+            tiled_server.uri,
+            TILED_API_KEY=tiled_server.api_key,
+        )
+
+    return run
+
+
+def test_published_aging_map_is_called_aging_with_rates_by_age(shared_data):
+    path = shared_data / "chx_aging" / "two_time.npy"
+    answer = ainerd("classify", path)
+    assert answer.stdout.startswith("aging")
+    assert "relaxation by age" in answer.stdout
+    assert "1/frame" in answer.stdout
+
+
+def test_classify_prints_json_for_machines(shared_data):
+    path = shared_data / "chx_aging" / "two_time.npy"
+    answer = ainerd("classify", path, "--json", "--frame-time", "0.01")
+    summary = json.loads(answer.stdout)
+    assert summary["label"] == "aging"
+    assert summary["physics"]["relaxation_rate"] == pytest.approx(2.3, rel=0.3)
+
+
+def test_boost_corr_results_land_as_labelled_nodes(shared_data, ingest, results):
+    folder = shared_data / "formats" / "synthetic_8idi"
+    answer = ingest(folder / RESULT, folder / SELECTED)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "2 of 2 files labelled" in answer.stdout
+    whole, selected = (results[file_uid(folder / name)] for name in (RESULT, SELECTED))
+    assert whole.metadata["label"] == "aging"
+    assert whole["two_time"].shape == (9, 600, 600)
+    assert selected["two_time"].shape[0] == 2
+    q_values = whole["bins"].read()["q"].to_numpy()
+    assert selected["bins"].read()["q"].to_numpy() == pytest.approx(q_values[[2, 4]])
+
+
+@pytest.mark.parametrize(
+    ("name", "n_frames"),
+    [(f"synthetic_8idi/{RAW}", 600), ("synthetic_eiger/chxsyn_1_master.h5", 300)],
+    ids=["8-ID raw", "Eiger master"],
+)
+def test_raw_frames_are_reduced_and_published(
+    shared_data, ingest, results, name, n_frames
+):
+    folder = shared_data / "formats"
+    partition = folder / "synthetic_8idi" / "qmap_S90_D9.hdf"
+    answer = ingest("--raw", "--partition", partition, folder / name)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    node = results[file_uid(folder / name)]
+    assert node.metadata["frame_time"] == pytest.approx(0.01)
+    assert node.metadata["label"] not in {"invalid", "no-signal"}
+    assert node["two_time"].shape == (9, n_frames, n_frames)
+
+
+def test_our_maps_of_raw_frames_give_the_g2_of_boost_corr(shared_data, ingest, results):
+    folder = shared_data / "formats" / "synthetic_8idi"
+    ingest("--raw", "--partition", folder / "qmap_S90_D9.hdf", folder / RAW)
+    node = results[file_uid(folder / RAW)]
+    lags, ours = node["lags"][:], node["g2"][:]
+    with h5py.File(folder / RESULT) as file:
+        their_lags = file["xpcs/multitau/delay_list"][:]
+        theirs = file["xpcs/multitau/normalized_g2"][:].T
+    both, index, their_index = np.intersect1d(lags, their_lags, return_indices=True)
+    # They divide by the mean of each static ring, we by that of the whole bin.
+    few = both < 200
+    assert few.sum() > 10
+    deviation = np.abs(ours[:, index] - theirs[:, their_index])[:, few]
+    assert np.median(deviation) < 0.02
+
+
+def test_second_time_changes_nothing(shared_data, ingest, results):
+    path = shared_data / "formats" / "synthetic_8idi" / SELECTED
+    ingest(path)
+    before = results[file_uid(path)].metadata["published"]
+    ingest(path)
+    assert results[file_uid(path)].metadata["published"] == before
+
+
+def test_damaged_file_is_named_and_the_rest_goes_on(
+    shared_data, ingest, results, tmp_path
+):
+    damaged = tmp_path / "damaged_results.hdf"
+    good = shared_data / "formats" / "synthetic_8idi" / SELECTED
+    damaged.write_bytes(good.read_bytes()[:100_000])
+    bare = tmp_path / "bare.npy"
+    np.save(bare, np.load(shared_data / "chx_aging" / "two_time.npy"))
+    answer = ingest(damaged, bare)
+    assert answer.returncode == 1
+    assert "damaged_results.hdf" in answer.stdout
+    assert "1 of 2 files labelled" in answer.stdout
+    assert results[file_uid(bare)].metadata["label"] == "aging"
+    assert not [uid for uid in results if uid.startswith("damaged")]
+
+
+def test_file_in_a_readable_folder_is_served_in_place(
+    tiled_server, shared_data, ingest, results
+):
+    maps = np.load(shared_data / "chx_aging" / "two_time.npy").astype(np.float32)
+    path = tiled_server.detector_folder / "served.npy"
+    np.save(path, maps)
+    assert ingest(path).returncode == 0
+    source = results[file_uid(path)]["source"]
+    assert np.array_equal(source[0], maps)
+
+
+def test_file_in_another_folder_is_labelled_and_the_reason_said(
+    shared_data, ingest, tmp_path
+):
+    path = tmp_path / "elsewhere.npy"
+    np.save(path, np.load(shared_data / "chx_aging" / "two_time.npy")[:200, :200])
+    answer = ingest(path)
+    assert "1 of 1 files labelled" in answer.stdout
+    assert "--readable" in answer.stdout

@@ -1,0 +1,122 @@
+import httpx
+import pytest
+from tiled.client.utils import ClientError
+
+from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.errors import (
+    CatalogError,
+    ConfigError,
+    PartitionError,
+    RunNotReadyError,
+    UnsuitableRunError,
+)
+from flows.beamline import read_beamline
+from flows.chain import is_transient, read
+
+
+def answer(code, kind=ClientError):
+    request = httpx.Request("GET", "http://tiled")
+    response = httpx.Response(code, request=request)
+    return kind(f"answered {code}", request=request, response=response)
+
+
+def caused_by(cause):
+    error = RuntimeError("no way")
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RunNotReadyError("x"), True),
+        (CatalogError("x"), True),
+        (httpx.ConnectError("x"), True),
+        (httpx.ReadTimeout("x"), True),
+        (answer(503), True),
+        (answer(429), True),
+        (answer(500, httpx.HTTPStatusError), True),
+        (caused_by(httpx.ConnectError("x")), True),
+        (answer(404), False),
+        (answer(401), False),
+        (UnsuitableRunError("x"), False),
+        (PartitionError("x"), False),
+        (ConfigError("x"), False),
+        (OSError("x"), False),
+        (caused_by(ValueError("x")), False),
+    ],
+    ids=repr,
+)
+def test_only_what_can_get_better_is_worth_another_try(error, expected):
+    assert is_transient(error) == expected
+
+
+class Node:
+    def __init__(self, **metadata):
+        self.metadata = metadata
+
+
+class Catalog(dict[tuple[str, str], Node]):
+    uri = "http://tiled"
+
+
+START = {"technique": "XPCS", "scan_id": 3, "sample": {"name": "silica"}, "time": 1}
+STOP = {"exit_status": "success", "time": 2}
+
+
+@pytest.fixture
+def config():
+    return BeamlineConfig(
+        name="b", detector={"field": "eiger"}, partition={"path": "partition.h5"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "error", "message"),
+    [
+        (None, RunNotReadyError, "run u is not in 'raw' of http://tiled"),
+        ({"start": START}, RunNotReadyError, "no stop document"),
+        ({"start": {}, "stop": STOP}, UnsuitableRunError, "has technique None"),
+        (
+            {"start": {"technique": "SAXS"}, "stop": STOP},
+            UnsuitableRunError,
+            "technique 'SAXS', beamline 'b' analyses 'XPCS'",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_read_is_named(config, metadata, error, message):
+    catalog = Catalog({} if metadata is None else {("raw", "u"): Node(**metadata)})
+    with pytest.raises(error, match=message):
+        read("u", config, catalog)
+
+
+@pytest.mark.parametrize(
+    ("stop", "reason"),
+    [
+        ({"exit_status": "abort", "reason": "lunch"}, "run ended with 'abort': lunch"),
+        ({"exit_status": "fail", "reason": ""}, "run ended with 'fail'"),
+    ],
+)
+def test_a_run_that_broke_off_is_refused_with_the_reason(config, stop, reason):
+    catalog = Catalog({("raw", "u"): Node(start=START, stop=stop)})
+    reading = read("u", config, catalog)
+    assert reading.refusal == ("run-aborted", reason)
+    assert reading.acquisition.sample == "silica"
+
+
+def test_the_configuration_survives_the_way_to_the_worker(config, tmp_path):
+    path = tmp_path / "beamline.json"
+    path.write_text(config.model_dump_json())
+    assert read_beamline(path) == config
+
+
+@pytest.mark.parametrize("text", ["{", '{"name": "b"}'])
+def test_a_configuration_that_cannot_be_used_is_named(tmp_path, text):
+    path = tmp_path / "beamline.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"cannot use beamline file .*beamline\.json"):
+        read_beamline(path)
+
+
+def test_a_beamline_is_found_by_its_name():
+    assert read_beamline("demo").name == "demo"
