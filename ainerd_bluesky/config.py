@@ -163,7 +163,7 @@ def load_beamline(path: Path) -> BeamlineConfig:
         return BeamlineConfig.model_validate(document).resolved(path.parent)
     except OSError as error:
         raise ConfigError(f"cannot read beamline file {path}: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         lines = [

@@ -79,8 +79,7 @@ def draw_two_time_gallery(
         else:
             axes.text(0.5, 0.5, "no map", ha="center", va="center", color="0.5")
         axes.set_title(title, fontsize=8)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[], xlabel="", ylabel="")
     for axes in panels[len(maps) :]:
         axes.set_axis_off()
     path.write_bytes(_png(figure))

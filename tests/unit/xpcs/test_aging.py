@@ -49,9 +49,7 @@ def test_cut_gathers_the_elements_around_its_age():
     is_late = (rows + cols) / 2 >= 32
     lag = np.abs(rows - cols)
     two_time += np.where(is_late, 0.2, 0.4) * np.exp(-2 * 0.1 * lag)
-    by_age = fit_relaxation_by_age(
-        two_time, 1.0, age_width=1, is_contrast_shared=False
-    )
+    by_age = fit_relaxation_by_age(two_time, 1.0, age_width=1, is_contrast_shared=False)
     assert by_age.beta[20:32] == pytest.approx(0.4, abs=1e-3)
     assert by_age.beta[32:44] == pytest.approx(0.2, abs=1e-3)
 

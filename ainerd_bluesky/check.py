@@ -1,0 +1,168 @@
+"""What can be wrong with an installation, each finding with its cure."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points, packages_distributions, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from ainerd_bluesky.config import BeamlineConfig, load_beamline
+from ainerd_bluesky.errors import AinerdError, ModelError
+from ainerd_bluesky.ml import load_model
+from ainerd_bluesky.profiles import beamline_path
+
+__all__ = ["Finding", "check_installation"]
+
+_DISTRIBUTION = "ainerd-bluesky"
+_PACKAGES = ("ainerd_bluesky", "tiled_adapters", "flows")
+_CLIENT_SPECS = ("XPCSResultsCatalog", "XPCSResults", "XPCSResult", "XPCSTwoTime")
+_EXTRAS = {
+    "torch": "ml",
+    "sklearn": "ml",
+    "prefect": "flows",
+    "tiled.server": "server",
+    "matplotlib": "server",
+}
+_TIMEOUT = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at."""
+
+    level: Literal["ok", "warning", "error"]
+    subject: str
+    text: str
+    """What was found and, unless it is well, the cure."""
+
+
+def check_installation(
+    beamline: str | None = None, *, api_key: str | None = None
+) -> list[Finding]:
+    """Look at names, plugins, extras, the model and, when named, a beamline.
+
+    Parameters
+    ----------
+    beamline : str, optional
+        Name of a beamline or path of its TOML file.
+    api_key : str, optional
+        Key for the beamline's Tiled server.
+
+    Returns
+    -------
+    list of Finding
+        In the order a person would mend them.
+    """
+    findings = [*_check_names(), *_check_plugins(), *_check_extras(), _check_model()]
+    if beamline is not None:
+        findings += _check_beamline(beamline, api_key)
+    return findings
+
+
+def _check_names() -> Iterator[Finding]:
+    owners = packages_distributions()
+    for package in _PACKAGES:
+        # An editable install lists no owner for its packages: that is well.
+        others = sorted(set(owners.get(package, [])) - {_DISTRIBUTION})
+        if others:
+            text = (
+                f"also installed by {', '.join(others)}: uninstall it, or keep "
+                f"{_DISTRIBUTION} in an environment of its own"
+            )
+            yield Finding("error", f"package {package}", text)
+        else:
+            yield Finding("ok", f"package {package}", f"{version(_DISTRIBUTION)}, ours")
+
+
+def _check_plugins() -> Iterator[Finding]:
+    registered = {entry.name for entry in entry_points(group="tiled.special_client")}
+    missing = sorted(set(_CLIENT_SPECS) - registered)
+    if missing:
+        text = f"{', '.join(missing)} not registered: install {_DISTRIBUTION} again"
+        yield Finding("error", "Tiled client classes", text)
+    else:
+        yield Finding("ok", "Tiled client classes", ", ".join(_CLIENT_SPECS))
+
+
+def _check_extras() -> Iterator[Finding]:
+    for module, extra in _EXTRAS.items():
+        if _is_importable(module):
+            yield Finding(
+                "ok", f"module {module}", f"extra [{extra}]".replace("[", r"\[")
+            )
+        else:
+            cure = f"pip install '{_DISTRIBUTION}[{extra}]'".replace("[", r"\[")
+            yield Finding("warning", f"module {module}", f"not installed: {cure}")
+
+
+def _is_importable(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def _check_model() -> Finding:
+    try:
+        model = load_model()
+    except (ModelError, ImportError) as error:
+        return Finding("error", "model", str(error))
+    text = f"{model.name} {model.version}, sha256 {model.sha256[:12]} as in its card"
+    return Finding("ok", "model", text)
+
+
+def _check_beamline(beamline: str, api_key: str | None) -> Iterator[Finding]:
+    try:
+        config = load_beamline(beamline_path(beamline))
+    except AinerdError as error:
+        yield Finding("error", f"beamline {beamline}", str(error))
+        return
+    yield Finding("ok", f"beamline {config.name}", f"field {config.detector.field}")
+    yield _check_file("q-partition", config.partition.path)
+    for root in config.catalog.allowed_roots:
+        yield _check_file("allowed root", root)
+    yield _check_outbox(config)
+    yield _check_server(config, api_key)
+
+
+def _check_file(subject: str, path: Path) -> Finding:
+    if path.exists():
+        return Finding("ok", subject, str(path))
+    return Finding("error", subject, f"{path} does not exist: mend the beamline file")
+
+
+def _check_outbox(config: BeamlineConfig) -> Finding:
+    folder = config.flow.outbox
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return Finding("ok", "outbox", f"{folder} can be written")
+    except OSError as error:
+        text = f"{folder} cannot be written ({error}): mend flow.outbox"
+        return Finding("error", "outbox", text)
+
+
+def _check_server(config: BeamlineConfig, api_key: str | None) -> Finding:
+    uri = config.catalog.uri
+    if not uri.startswith(("http://", "https://")):
+        return Finding("ok", "Tiled server", f"profile {uri}")
+    headers = {"Authorization": f"Apikey {api_key}"} if api_key else {}
+    path = f"{uri.rstrip('/')}/api/v1/metadata/{config.catalog.processed}"
+    try:
+        answer = httpx.get(path, headers=headers, timeout=_TIMEOUT)
+    except httpx.HTTPError as error:
+        text = f"{uri} not reachable ({error}): start it with `ainerd serve FOLDER`"
+        return Finding("error", "Tiled server", text)
+    cures = {
+        200: "",
+        401: ": set TILED_API_KEY",
+        403: ": TILED_API_KEY has too few scopes",
+        404: f": the server has no {config.catalog.processed}, run `ainerd serve`",
+    }
+    level: Literal["ok", "error"] = "ok" if answer.status_code == 200 else "error"
+    cure = cures.get(answer.status_code, ": see the server's log")
+    return Finding(level, "Tiled server", f"{uri} answers {answer.status_code}{cure}")

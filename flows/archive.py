@@ -1,0 +1,271 @@
+"""Files of an archive, analysed one by one as a run would be."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiled.client.container import Container
+
+from ainerd_bluesky.errors import FileFormatError, PartitionError
+from ainerd_bluesky.pipeline import (
+    Acquisition,
+    Analysis,
+    AnalysisSettings,
+    Classifier,
+    Settings,
+    analyse,
+    reduce_frames,
+    reduce_maps,
+)
+from tiled_adapters.formats.qmap import read_partition, without_pixels
+from tiled_adapters.formats.readers import open_frames, read_two_time
+from tiled_adapters.publish import ResultsPublisher
+from tiled_adapters.registration import register_file
+
+__all__ = [
+    "ASSUMED",
+    "Archive",
+    "FileReading",
+    "Ingested",
+    "analyse_file",
+    "file_uid",
+    "find_files",
+]
+
+ASSUMED = "assumed"
+"""Origin of a frame time that nobody stated, in the provenance of an analysis."""
+
+_SUFFIXES = {".hdf", ".h5", ".hdf5", ".npy", ".npz"}
+# Companions of data files: they hold metadata, a partition or a part of a series.
+_COMPANION = re.compile(r"_metadata\.hdf$|^qmap|_qmap\.|_data_\d+\.h5$")
+_NOT_A_KEY = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """How to read files that do not say everything about themselves."""
+
+    dataset: str | None = None
+    """Path inside the file, where it holds several arrays."""
+    frame_time: float | None = None
+    """Start-to-start time of frames in seconds; it outranks the file's."""
+    assumed_frame_time: float | None = None
+    """Taken where neither `frame_time` nor the file says; 1 makes rates per frame."""
+    is_raw: bool = False
+    """Whether the files hold detector frames, not two-time maps."""
+    partition: Path | None = None
+    """File of the q-partition, for frames."""
+
+
+def find_files(paths: Iterable[Path]) -> list[Path]:
+    """List data files, going into folders.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files are taken as they are; of a folder, each file with a known suffix that
+        is no companion of another one (metadata, partition, part of a series).
+
+    Returns
+    -------
+    list of Path
+        Sorted within each folder, without repetition.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        found.update(dict.fromkeys(_data_files(path) if path.is_dir() else [path]))
+    return list(found)
+
+
+def _data_files(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _SUFFIXES and not _COMPANION.search(path.name):
+            yield path
+
+
+def file_uid(path: Path) -> str:
+    """Name a file by its stem and content: the same file has the same name.
+
+    Parameters
+    ----------
+    path : Path
+        Of a file.
+
+    Returns
+    -------
+    str
+        Usable as a Tiled key.
+
+    Raises
+    ------
+    FileFormatError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
+    return f"{_NOT_A_KEY.sub('-', path.stem).strip('.-')}-{digest[:8]}"
+
+
+def analyse_file(
+    path: Path,
+    model: Classifier,
+    reading: FileReading | None = None,
+    *,
+    config: Settings | None = None,
+) -> Analysis:
+    """Analyse one file as if it were a run.
+
+    A damaged file, or one of no known format, ends in a FileFormatError; frames
+    without a partition that can be read in a PartitionError.
+
+    Parameters
+    ----------
+    path : Path
+        Two-time maps, or detector frames where `reading` says so.
+    model : Classifier
+        Names the dynamics.
+    reading : FileReading, optional
+        What the file does not say itself.
+    config : Settings, optional
+        Thresholds; the defaults without it.
+
+    Returns
+    -------
+    Analysis
+        Filed under :func:`file_uid`.
+    """
+    reading = reading or FileReading()
+    config = config or AnalysisSettings()
+    uid = file_uid(path)
+    if reading.is_raw:
+        return _analyse_frames(path, uid, model, reading, config)
+
+    maps = read_two_time(path, reading.dataset)
+    frame_time, origin = _frame_time(reading, maps.frame_time)
+    reduction = reduce_maps(
+        maps.two_time,
+        q_values=maps.q_values,
+        phi_values=maps.phi_values,
+        frame_time=frame_time,
+    )
+    acquisition = Acquisition(
+        run_uid=uid,
+        sample=path.stem,
+        frame_time=frame_time,
+        source=str(path.resolve()),
+        metadata={**maps.metadata, "frame_time_from": origin},
+    )
+    return analyse(reduction, acquisition, model, config=config)
+
+
+def _frame_time(
+    reading: FileReading, in_file: float | None
+) -> tuple[float | None, str]:
+    """Return the frame time and where it is from."""
+    if reading.frame_time:
+        return reading.frame_time, "given"
+    if in_file:
+        return in_file, "file"
+    return reading.assumed_frame_time, ASSUMED
+
+
+def _analyse_frames(
+    path: Path, uid: str, model: Classifier, reading: FileReading, config: Settings
+) -> Analysis:
+    if reading.partition is None:
+        raise PartitionError(f"{path} holds frames: name its q-partition (--partition)")
+    partition = read_partition(reading.partition)
+    with open_frames(path, reading.dataset) as frames:
+        frame_time, origin = _frame_time(reading, frames.frame_time)
+        reduction = reduce_frames(
+            frames.blocks(config.reduction.block_frames),
+            without_pixels(partition, frames.usable_pixels),
+            frame_time=frame_time,
+            config=config,
+        )
+    acquisition = Acquisition(
+        run_uid=uid,
+        sample=path.stem,
+        frame_time=frame_time,
+        source=str(path.resolve()),
+        metadata={
+            "partition_file": str(reading.partition),
+            "frame_time_from": origin,
+        },
+    )
+    return analyse(reduction, acquisition, model, config=config)
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of one file."""
+
+    path: Path
+    summary: dict[str, Any] | None = None
+    """As published; None if the file could not be read."""
+    error: str | None = None
+    """Why it could not be read."""
+    remark: str | None = None
+    """Why the file itself is not shown by the server, though its result is."""
+
+
+class Archive:
+    """Where files are registered, and their results published.
+
+    Parameters
+    ----------
+    root : Container
+        Root of a catalog laid out by `ainerd serve`.
+    model : Classifier
+        Names the dynamics.
+    reading : FileReading
+        What the files do not say themselves.
+    """
+
+    def __init__(
+        self, root: Container, model: Classifier, reading: FileReading
+    ) -> None:
+        self._root = root
+        self._model = model
+        self._reading = reading
+        self._results = root["processed/xpcs"]
+        self._publisher = ResultsPublisher(self._results)
+
+    def ingest(self, paths: Iterable[Path]) -> Iterator[Ingested]:
+        """Classify, register and publish file by file.
+
+        Parameters
+        ----------
+        paths : iterable of Path
+            Files.
+
+        Yields
+        ------
+        Ingested
+            One a file; a file that cannot be read carries the reason.
+        """
+        for path in paths:
+            try:
+                analysis = analyse_file(path, self._model, self._reading)
+            except (FileFormatError, PartitionError) as error:
+                yield Ingested(path, error=str(error))
+                continue
+            self._publisher.publish(analysis)
+            remark = self._register(path, analysis.run_uid)
+            yield Ingested(path, analysis.summary, remark=remark)
+
+    def _register(self, path: Path, uid: str) -> str | None:
+        reading = self._reading
+        try:
+            register_file(
+                self._results, uid, path, dataset=reading.dataset, is_raw=reading.is_raw
+            )
+        except FileFormatError as error:
+            return f"{path.name} is labelled, but not served in place: {error}"
+        return None

@@ -1,0 +1,94 @@
+"""The commands `classify` and `ingest`: files in, answers or Tiled nodes out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["register"]
+
+_PANEL = "Files and archives"
+
+Dataset = Annotated[
+    str | None,
+    typer.Option(help="Path inside the file, where it holds several arrays."),
+]
+FrameTime = Annotated[
+    float | None,
+    typer.Option(min=0.0, help="Start-to-start time of frames, in seconds."),
+]
+Raw = Annotated[bool, typer.Option("--raw", help="The files hold detector frames.")]
+Partition = Annotated[
+    Path | None, typer.Option(help="q-partition of the frames (HDF5 with /qmap).")
+]
+ModelFolder = Annotated[
+    str, typer.Option(help="Model to use: `shipped`, or a model's folder.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this package to the command line."""
+    app.command(rich_help_panel="Start here")(classify)
+    app.command(rich_help_panel=_PANEL)(ingest)
+
+
+def classify(
+    file: Annotated[
+        Path, typer.Argument(help="Two-time maps (.npy, .npz, .h5), or a result file.")
+    ],
+    dataset: Dataset = None,
+    frame_time: FrameTime = None,
+    raw: Raw = False,
+    partition: Partition = None,
+    model: ModelFolder = "shipped",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+    png: Annotated[
+        Path | None, typer.Option(help="Also draw the maps into this file.")
+    ] = None,
+) -> None:
+    """Answer for one file: label, confidence and physics. Needs no server.
+
+    Without a frame time, rates are per frame.
+    """
+    from ainerd_bluesky.ml import load_model
+    from flows.archive import FileReading, analyse_file
+    from flows.report import draw_analysis, print_analysis, print_json
+
+    reading = FileReading(dataset, frame_time, 1.0, raw, partition)
+    analysis = analyse_file(file, load_model(model), reading)
+    if json:
+        print_json(analysis)
+    else:
+        print_analysis(analysis)
+    if png is not None:
+        draw_analysis(analysis, png)
+
+
+def ingest(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, or folders to search for files.")
+    ],
+    uri: Annotated[
+        str, typer.Option(help="Tiled URI or profile; the key is TILED_API_KEY.")
+    ] = "http://127.0.0.1:8000",
+    dataset: Dataset = None,
+    frame_time: FrameTime = None,
+    raw: Raw = False,
+    partition: Partition = None,
+    model: ModelFolder = "shipped",
+) -> None:
+    """Classify files of an archive and publish their labels to a Tiled server.
+
+    A file that cannot be read is named with the reason, and the rest goes on; the
+    exit code is then 1. A file that is there already is not written again.
+    """
+    from ainerd_bluesky.ml import load_model
+    from flows.archive import Archive, FileReading, find_files
+    from flows.report import print_ingested
+    from tiled_adapters.catalog import open_catalog
+
+    reading = FileReading(dataset, frame_time, None, raw, partition)
+    archive = Archive(open_catalog(uri), load_model(model), reading)
+    rows = print_ingested(archive.ingest(files := find_files(paths)), len(files))
+    if not rows or any(row.error for row in rows):
+        raise typer.Exit(1)

@@ -1,0 +1,72 @@
+"""The command line: it teaches, and says in one line what went wrong."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+COMMANDS = [
+    "demo", "check", "classify", "ingest", "serve", "labels", "profile", "model",
+]  # fmt: skip
+
+
+def ainerd(*arguments, **variables):
+    return subprocess.run(
+        [sys.executable, "-m", "ainerd_bluesky", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "COLUMNS": "120", "TERM": "dumb", **variables},
+    )
+
+
+@pytest.fixture(scope="module")
+def help_text():
+    return ainerd("--help").stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_names(help_text, command):
+    assert f" {command} " in help_text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_of_its_own(command):
+    answer = ainerd(command, "--help")
+    assert answer.returncode == 0
+    assert "Usage:" in answer.stdout
+
+
+def test_version_is_printed():
+    assert ainerd("--version").stdout.startswith("ainerd-bluesky 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["classify", "none.npy"], "none.npy"),
+        (["ingest", "x.npy", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
+        (["labels", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
+        (["profile", "install", "--beamline", "atlantis"], "atlantis|IPython profile"),
+    ],
+    ids=["file", "server", "labels", "beamline"],
+)
+def test_error_is_one_line_with_the_cure_and_no_traceback(arguments, message):
+    answer = ainerd(*arguments)
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stderr
+    assert any(word in answer.stderr for word in message.split("|"))
+
+
+def test_profile_install_writes_one_start_up_file(tmp_path):
+    answer = ainerd(
+        "profile", "install", "--beamline", "demo", "--startup-dir", tmp_path
+    )
+    assert answer.returncode == 0, answer.stderr
+    (written,) = tmp_path.iterdir()
+    assert written.name in answer.stdout
+
+
+def test_profile_list_names_the_demo():
+    assert "demo" in ainerd("profile", "list").stdout
