@@ -43,7 +43,7 @@ lint: $(VENV)/.developer  ## check format, style, types and layers
 	$(BIN)/lint-imports
 
 docs: $(VENV)/.developer  ## build the documentation into site/
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove the environment and everything made here
 	rm -rf $(VENV) site build dist demo .mypy_cache .pytest_cache .ruff_cache .coverage*

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_INTERVAL = 0.1
 _MAX_RESULTS = 1000
+_MAX_REASONS = 2
 
 Summary = dict[str, Any]
 
@@ -172,7 +173,7 @@ def result_line(payload: Mapping[str, Any], summary: Summary, now: float) -> Tex
     line = _heading(payload)
     if summary["label"] == Label.INVALID:
         line.append(str(summary["label"]), "bold yellow")
-        line.append(f": {'; '.join(summary['quality']['reasons'])}")
+        line.append(f": {_enumerate(summary['quality']['reasons'])}")
     else:
         line.append(f"{summary['label']} {summary['confidence']:.2f}", "bold green")
         line.append(_physics(summary.get("physics") or {}))
@@ -207,6 +208,12 @@ def _heading(payload: Mapping[str, Any]) -> Text:
     line.append(f"scan {payload.get('scan_id') or '?'}  ", "bold")
     line.append(f"{payload.get('sample') or 'unnamed sample'}  ")
     return line
+
+
+def _enumerate(reasons: Sequence[str]) -> str:
+    shown = "; ".join(reasons[:_MAX_REASONS])
+    n_more = len(reasons) - _MAX_REASONS
+    return f"{shown}; and {n_more} more" if n_more > 0 else shown
 
 
 def _physics(physics: Mapping[str, Any]) -> str:

@@ -1,12 +1,16 @@
 """The Python of the README runs, and prints what the README says it prints."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+BLOCKS = [
+    textwrap.dedent(block)
+    for block in re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+]
 
 
 def test_first_snippet_prints_what_its_comments_say(capsys):

@@ -84,6 +84,16 @@ def test_a_refused_run_is_printed_with_its_reasons():
     )
 
 
+def test_of_many_reasons_the_first_ones_are_printed():
+    refused = {
+        "label": "invalid",
+        "confidence": 1.0,
+        "quality": {"reasons": [f"q-bin {n} is empty" for n in range(6)]},
+    }
+    line = result_line({"scan_id": 1, "sample": "a"}, refused, 0.0).plain
+    assert line.endswith("invalid: q-bin 0 is empty; q-bin 1 is empty; and 4 more")
+
+
 def test_unknown_physics_is_left_out():
     summary = {**SUMMARY, "physics": {"relaxation_time": None, "q": None}}
     line = result_line({"scan_id": 1, "sample": None}, summary, 0.0).plain

@@ -113,4 +113,4 @@ def test_partition_of_another_shape_makes_an_invalid_result(
     reading = FileReading(is_raw=True, partition=tmp_path / "other.hdf")
     summary = analyse_file(frames_file, model, reading).summary
     assert summary["label"] == "invalid"
-    assert "(5, 5)" in " ".join(summary["quality"]["reasons"])
+    assert "(n, 5, 5)" in " ".join(summary["quality"]["reasons"])
