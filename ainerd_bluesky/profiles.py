@@ -11,7 +11,8 @@ __all__ = ["beamline_path", "find_profiles", "install_startup", "list_beamlines"
 
 _VARIABLE = "AINERD_PROFILES"
 _STARTUP_NAME = "90-ainerd.py"
-_PLACEHOLDER = '"demo"'
+_TEMPLATE_NAME = "session.py"
+_PLACEHOLDER = '"BEAMLINE"'
 
 
 def find_profiles() -> Path:
@@ -132,8 +133,7 @@ def install_startup(
             "(for IPython: ipython profile create NAME)"
         )
 
-    template = find_profiles() / "startup" / _STARTUP_NAME
-    text = template.read_text().replace(_PLACEHOLDER, repr(reference))
+    text = _template(reference).read_text().replace(_PLACEHOLDER, repr(reference))
     target = folder / _STARTUP_NAME
     if target.exists() and target.read_text() != text and not force:
         raise ConfigError(f"{target} exists and differs: use force to replace it")
@@ -142,6 +142,13 @@ def install_startup(
     except OSError as error:
         raise ConfigError(f"cannot write {target}: {error}") from error
     return target
+
+
+def _template(reference: str) -> Path:
+    """Return the beamline's own start-up file, or the one for every beamline."""
+    folder = find_profiles() / "startup"
+    own = folder / f"{Path(reference).name}.py"
+    return own if own.is_file() else folder / _TEMPLATE_NAME
 
 
 def _reference(beamline: str | Path) -> str:

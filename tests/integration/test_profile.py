@@ -1,12 +1,13 @@
 """Start-up files in a real IPython process and in a queue server's loader."""
 
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from ainerd_bluesky.profiles import beamline_path, find_profiles, install_startup
+from ainerd_bluesky.profiles import beamline_path, install_startup
 
 pytestmark = pytest.mark.integration
 
@@ -50,17 +51,30 @@ def test_an_ipython_session_has_the_callbacks(beamline_file, environment, tmp_pa
     assert "No Tiled for now" in said
 
 
-def test_the_demo_session_has_devices_and_plans(environment, tmp_path):
+LIVE = """
+[uid] = RE(xpcs_scan(detector, stage, samples[2], n_frames=200))
+label = ainerd.follower.follow(uid).result(timeout=90)["label"]
+print("SCANNED", ainerd.outbox.job(uid).payload["sample"], label)
+"""
+
+
+def test_a_scan_in_the_demo_session_shows_its_label(
+    environment, tmp_path, tiled_server
+):
     ipython(environment, "profile", "create", "demo")
-    startup = tmp_path / "ipython" / "profile_demo" / "startup"
-    demo = find_profiles() / "startup" / "80-ainerd-demo.py"
-    (startup / demo.name).write_text(demo.read_text())
-    environment["AINERD_DEMO"] = str(tmp_path / "demo")
-    look = (
-        "[uid] = RE(xpcs_scan(detector, stage, samples[2], n_frames=40));"
-        "print('SCANNED', ainerd.outbox.job(uid).payload['sample'])"
+    install_startup("demo", ipython_profile="demo", ipython_dir=tmp_path / "ipython")
+    folder = tiled_server.detector_folder / "ipython-demo"
+    folder.mkdir()
+    text = beamline_path("demo").read_text()
+    (folder / "demo.toml").write_text(
+        text.replace("http://127.0.0.1:8000", tiled_server.uri)
     )
-    assert "SCANNED sample-3" in ipython(environment, "--profile=demo", "-c", look)
+    (folder / "api_key").write_text(tiled_server.api_key)
+    said = ipython(
+        {**environment, "AINERD_DEMO": str(folder)}, "--profile=demo", "-c", LIVE
+    )
+    label = said.partition("SCANNED sample-3 ")[2].split()[0]
+    assert re.search(rf"scan 1  sample-3  {label}.* s after the scan", said)
 
 
 LOAD = """

@@ -23,7 +23,7 @@ def own_profiles(tmp_path, monkeypatch):
     (folder / "beamlines").mkdir(parents=True)
     (folder / "startup").mkdir()
     source = find_profiles()
-    for name in ("beamlines/demo.toml", "startup/90-ainerd.py"):
+    for name in ("beamlines/demo.toml", "startup/session.py"):
         (folder / name).write_text((source / name).read_text())
     (folder / "beamlines" / "chx.toml").write_text("")
     monkeypatch.setenv("AINERD_PROFILES", str(folder))
@@ -103,7 +103,7 @@ def test_a_file_that_was_changed_is_replaced_only_by_force(startup):
         install_startup("demo", startup_dir=startup)
     assert path.read_text() == "mine"
     install_startup("demo", startup_dir=startup, force=True)
-    assert "install(RE" in path.read_text()
+    assert "RE = RunEngine()" in path.read_text()
 
 
 @pytest.mark.parametrize(

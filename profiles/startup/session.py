@@ -2,4 +2,4 @@
 
 from ainerd_bluesky.install import install
 
-ainerd = install(RE, "demo")
+ainerd = install(RE, "BEAMLINE")
