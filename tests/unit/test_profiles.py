@@ -140,6 +140,5 @@ def test_the_server_of_a_facility_is_configured_as_ours_is():
 @pytest.mark.parametrize(
     "path", sorted((find_profiles() / "startup").glob("*.py")), ids=lambda p: p.name
 )
-def test_start_up_files_are_numbered_and_valid(path):
-    assert path.name[:2].isdigit()
-    ast.parse(path.read_text())
+def test_start_up_files_are_python_with_a_docstring(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
