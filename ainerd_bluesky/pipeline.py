@@ -212,7 +212,24 @@ def analyse(
             "classify": round(perf_counter() - started, 4),
         },
     }
-    recipe = {
+    return Analysis(
+        run_uid=acquisition.run_uid,
+        recipe=_clean(_recipe(reduction, acquisition, identity, config)),
+        provenance=_clean(_provenance(reduction, acquisition, identity)),
+        summary=_clean(summary),
+        arrays=_arrays(reduction, answers),
+        bins=_bins(reduction, answers),
+    )
+
+
+def _recipe(
+    reduction: Reduction,
+    acquisition: Acquisition,
+    identity: dict[str, str],
+    config: Settings,
+) -> dict[str, Any]:
+    """Return what decides the result, and nothing that differs between machines."""
+    return {
         "kind": "xpcs",
         "run_uid": acquisition.run_uid,
         "source": PurePath(acquisition.source).name,
@@ -221,14 +238,6 @@ def analyse(
         "model": identity,
         "software": {"ainerd-bluesky": version("ainerd-bluesky")},
     }
-    return Analysis(
-        run_uid=acquisition.run_uid,
-        recipe=_clean(recipe),
-        provenance=_clean(_provenance(reduction, acquisition, identity)),
-        summary=_clean(summary),
-        arrays=_arrays(reduction, answers),
-        bins=_bins(reduction, answers),
-    )
 
 
 def _answers(

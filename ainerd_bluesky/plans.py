@@ -76,27 +76,20 @@ def xpcs_scan(
             f"need n_frames >= 1 and frame_time > 0, got {n_frames} and {frame_time}"
         )
 
-    livetime = _EXPOSED_FRACTION * frame_time
     frames = TriggerInfo(
-        livetime=livetime,
-        deadtime=frame_time - livetime,
+        livetime=_EXPOSED_FRACTION * frame_time,
+        deadtime=(1 - _EXPOSED_FRACTION) * frame_time,
         collections_per_event=n_frames,
         exposure_timeout=n_frames * frame_time + _EXPOSURE_PATIENCE,
     )
+    asked = {"sample": sample, "n_frames": n_frames, "frame_time": frame_time}
+    names = {"detector": detector.name, "stage": getattr(stage, "name", repr(stage))}
     start = {
         "plan_name": "xpcs_scan",
-        "plan_args": {
-            "detector": detector.name,
-            "stage": getattr(stage, "name", repr(stage)),
-            "sample": sample,
-            "n_frames": n_frames,
-            "frame_time": frame_time,
-        },
+        "plan_args": {**names, **asked},
         "detectors": [detector.name],
         "technique": "XPCS",
-        "sample": sample,
-        "frame_time": frame_time,
-        "n_frames": n_frames,
+        **asked,
         **(md or {}),
     }
 
