@@ -34,7 +34,12 @@ def register(app: typer.Typer) -> None:
 
 def classify(
     file: Annotated[
-        Path, typer.Argument(help="Two-time maps (.npy, .npz, .h5), or a result file.")
+        Path,
+        typer.Argument(
+            exists=True,
+            dir_okay=False,
+            help="Two-time maps (.npy, .npz, .h5), or a result file.",
+        ),
     ],
     dataset: Dataset = None,
     frame_time: FrameTime = None,
@@ -87,8 +92,9 @@ def ingest(
     from flows.report import print_ingested
     from tiled_adapters.catalog import open_catalog
 
+    root = open_catalog(uri)  # first: a server that is away is found out at once
     reading = FileReading(dataset, frame_time, None, raw, partition)
-    archive = Archive(open_catalog(uri), load_model(model), reading)
+    archive = Archive(root, load_model(model), reading)
     rows = print_ingested(archive.ingest(files := find_files(paths)), len(files))
     if not rows or any(row.error for row in rows):
         raise typer.Exit(1)

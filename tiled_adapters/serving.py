@@ -19,6 +19,7 @@ from tiled_adapters.server import server_config
 
 __all__ = ["build_app", "ensure_api_key", "run_server"]
 
+_FORBIDDEN = 403
 _UNPROCESSABLE = 422
 
 
@@ -92,6 +93,7 @@ def build_app(config: dict[str, Any]) -> FastAPI:
     app: FastAPI = build_app_from_config(config)
     # An answer of 5xx would make every client try again for most of a minute.
     app.add_exception_handler(FileFormatError, _explain_file)
+    app.add_exception_handler(RuntimeError, _explain_refusal)
     return app
 
 
@@ -159,6 +161,14 @@ class _AnnouncedServer(uvicorn.Server):
 
 async def _explain_file(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=_UNPROCESSABLE)
+
+
+async def _explain_refusal(_request: Request, error: Exception) -> JSONResponse:
+    # Tiled has no class of its own for a file outside of the readable folders.
+    if not str(error).startswith("Refusing to serve"):
+        raise error
+    detail = "the file lies outside of the folders that this server may read"
+    return JSONResponse({"detail": detail}, status_code=_FORBIDDEN)
 
 
 def _listen(host: str, port: int) -> socket.socket:

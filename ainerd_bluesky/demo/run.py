@@ -120,7 +120,7 @@ class _Session:
 
     def scan_in_order(self, n_samples: int) -> None:
         """Scan the first samples of the shelf while their labels come in."""
-        self.console.rule(f"{n_samples} samples of unknown dynamics")
+        _head(self.console, f"{n_samples} samples of unknown dynamics")
         detector, stage = self.beamline.detector, self.beamline.stage
         with self._live_table():
             for sample in self.beamline.samples[:n_samples]:
@@ -132,7 +132,9 @@ class _Session:
 
     def scan_by_choice(self, n_scans: int, shelf: list[Candidate]) -> None:
         """Let a selector that knows the labels so far choose sample after sample."""
-        self.console.rule(f"{n_scans} more, chosen by a selector that wants {_WANTED}")
+        _head(
+            self.console, f"{n_scans} more, chosen by a selector that wants {_WANTED}"
+        )
         selector = WantedLabelSelector(
             shelf, {_WANTED: 1.0}, length_scale=_LENGTH_SCALE
         )
@@ -201,6 +203,12 @@ class _Narrator:
         self._selector.ingest(observations)
 
 
+def _head(console: Console, text: str) -> None:
+    # A live table that is not shown on a terminal ends without a new line.
+    console.print()
+    console.rule(text)
+
+
 def _next_folder(folder: Path) -> Path:
     """Make the next numbered folder: nothing of an earlier demonstration is lost."""
     taken = [int(path.name) for path in folder.glob("[0-9][0-9][0-9]")]
@@ -210,7 +218,7 @@ def _next_folder(folder: Path) -> Path:
 
 
 def _show_truth(console: Console, rows: Sequence[Row]) -> None:
-    console.rule("the truth")
+    _head(console, "the truth")
     console.print(table(rows, is_truth_shown=True))
     n_right = sum(row.label == row.truth for row in rows)
     console.print(f"{n_right} of {len(rows)} labels are right")
@@ -220,7 +228,7 @@ def _query_from_elsewhere(console: Console, place: Path, server: Server) -> None
     """Ask in another process, as a person at another desk would."""
     script = place / "query.py"
     script.write_text(_QUERY.format(label=str(_WANTED)))
-    console.rule("another process asks the server")
+    _head(console, "another process asks the server")
     answer = subprocess.run(
         [sys.executable, str(script), server.uri],
         env={**os.environ, "TILED_API_KEY": server.api_key},
@@ -244,7 +252,7 @@ def _draw_gallery(
 
 
 def _show_way_on(console: Console, place: Path) -> None:
-    console.rule("how to go on")
+    _head(console, "how to go on")
     console.print(
         f"ainerd serve {place} --readable {place / 'frames'}\n"
         "    serves these results again; in another terminal:\n"

@@ -45,18 +45,23 @@ def test_version_is_printed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["classify", "none.npy"], "none.npy"),
         (["ingest", "x.npy", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
         (["labels", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
         (["profile", "install", "--beamline", "atlantis"], "atlantis|IPython profile"),
     ],
-    ids=["file", "server", "labels", "beamline"],
+    ids=["server", "labels", "beamline"],
 )
 def test_error_is_one_line_with_the_cure_and_no_traceback(arguments, message):
     answer = ainerd(*arguments)
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr
     assert any(word in answer.stderr for word in message.split("|"))
+
+
+def test_file_that_is_not_there_is_named():
+    answer = ainerd("classify", "none.npy")
+    assert answer.returncode == 2
+    assert "'none.npy' does not exist" in answer.stderr
 
 
 def test_profile_install_writes_one_start_up_file(tmp_path):
