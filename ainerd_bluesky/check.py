@@ -1,6 +1,7 @@
 """What can be wrong with an installation, each finding with its cure."""
 
-import tempfile
+import os
+import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points, packages_distributions, version
@@ -27,6 +28,7 @@ _EXTRAS = {
     "tiled.server": "server",
     "matplotlib": "server",
 }
+_READ_PARTITION = "tiled_adapters.formats.qmap:read_partition"
 _TIMEOUT = 3.0
 
 
@@ -122,28 +124,37 @@ def _check_beamline(beamline: str, api_key: str | None) -> Iterator[Finding]:
         yield Finding("error", f"beamline {beamline}", str(error))
         return
     yield Finding("ok", f"beamline {config.name}", f"field {config.detector.field}")
-    yield _check_file("q-partition", config.partition.path)
+    yield _check_partition(config.partition.path)
     for root in config.catalog.allowed_roots:
-        yield _check_file("allowed root", root)
+        yield _check_root(root)
     yield _check_outbox(config)
     yield _check_server(config, api_key)
 
 
-def _check_file(subject: str, path: Path) -> Finding:
-    if path.exists():
-        return Finding("ok", subject, str(path))
-    return Finding("error", subject, f"{path} does not exist: mend the beamline file")
+def _check_root(root: Path) -> Finding:
+    if root.is_dir():
+        return Finding("ok", "allowed root", str(root))
+    text = f"no folder {root}: mend catalog.allowed_roots"
+    return Finding("error", "allowed root", text)
+
+
+def _check_partition(path: Path) -> Finding:
+    try:
+        # By its name: the file formats are a layer above this one.
+        partition = pkgutil.resolve_name(_READ_PARTITION)(path)
+    except AinerdError as error:
+        return Finding("error", "q-partition", f"{error}: mend the beamline file")
+    text = f"{path}: {partition.n_q_bins} q-bins on {partition.shape} pixels"
+    return Finding("ok", "q-partition", text)
 
 
 def _check_outbox(config: BeamlineConfig) -> Finding:
     folder = config.flow.outbox
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return Finding("ok", "outbox", f"{folder} can be written")
-    except OSError as error:
-        text = f"{folder} cannot be written ({error}): mend flow.outbox"
-        return Finding("error", "outbox", text)
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if os.access(there, os.W_OK):
+        return Finding("ok", "outbox", str(folder))
+    text = f"{folder} cannot be written: mend flow.outbox"
+    return Finding("error", "outbox", text)
 
 
 def _check_server(config: BeamlineConfig, api_key: str | None) -> Finding:

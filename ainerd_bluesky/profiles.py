@@ -5,6 +5,7 @@ import re
 import sysconfig
 from pathlib import Path
 
+from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.errors import ConfigError
 
 __all__ = ["beamline_path", "find_profiles", "install_startup", "list_beamlines"]
@@ -100,7 +101,8 @@ def install_startup(
     beamline : str or Path
         Name or TOML file of the beamline.
     ipython_profile : str, optional
-        Name of an existing IPython profile whose start-up folder gets the file.
+        Name of the IPython profile whose start-up folder gets the file; made if
+        needed.
     startup_dir : Path, optional
         Start-up folder itself, such as the one of a queue server.
     ipython_dir : Path, optional
@@ -116,8 +118,8 @@ def install_startup(
     Raises
     ------
     ConfigError
-        If not exactly one of profile and folder is given, the beamline or the folder
-        is not there, or another file is in the way.
+        If not exactly one of profile and folder is given, the beamline's file cannot
+        be used, the folder is not there, or another file is in the way.
     """
     if (ipython_profile is None) == (startup_dir is None):
         raise ConfigError(
@@ -125,19 +127,18 @@ def install_startup(
             f"{ipython_profile!r} and {startup_dir!r}"
         )
     reference = _reference(beamline)
+    load_beamline(beamline_path(beamline))  # a bad file would break each session
     folder = startup_dir or _ipython_startup(str(ipython_profile), ipython_dir)
     folder = Path(folder).expanduser().absolute()
-    if not folder.is_dir():
-        raise ConfigError(
-            f"no start-up folder {folder}: create it first "
-            "(for IPython: ipython profile create NAME)"
-        )
+    if startup_dir is not None and not folder.is_dir():
+        raise ConfigError(f"no start-up folder {folder}: create it first")
 
     text = _template(reference).read_text().replace(_PLACEHOLDER, repr(reference))
     target = folder / _STARTUP_NAME
     if target.exists() and target.read_text() != text and not force:
         raise ConfigError(f"{target} exists and differs: use force to replace it")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
     except OSError as error:
         raise ConfigError(f"cannot write {target}: {error}") from error

@@ -44,7 +44,7 @@ def serve(
     warnings.simplefilter("ignore")
     console = Console()
     key = ensure_api_key(folder, api_key)
-    key_source = "$TILED_API_KEY" if api_key else f"$(cat {folder / 'api_key'})"
+    key_source = f"$(cat {folder / 'api_key'})"
 
     def announce(uri: str) -> None:
         console.print(f"[bold green]serving[/] {folder.resolve()} at [bold]{uri}[/]")

@@ -86,6 +86,8 @@ class ResultsPublisher:
     A result is `writing` until every array is there. Only then does it get its label,
     and the run its summary, so that no search finds half a result. Whoever publishes
     an analysis again, after a crash or beside another process, leaves the same result.
+    The run shows the result that was published last: going back to an earlier model
+    brings its label back.
 
     Parameters
     ----------
@@ -118,7 +120,7 @@ class ResultsPublisher:
         if result.metadata["status"] != "complete":
             _write_contents(result, analysis)
             _commit(result, analysis, details)
-        if _is_newer(result, run):
+        if run.metadata.get("current") != analysis.key:
             summary = {
                 key: value
                 for key, value in result.metadata.items()
@@ -197,12 +199,6 @@ def _commit(
         "published": time.time(),
     }
     result.replace_metadata(as_json(metadata), drop_revision=True)
-
-
-def _is_newer(result: Container, run: Container) -> bool:
-    """Return whether the summary of the run is older than this result."""
-    published = run.metadata.get("published") or 0
-    return bool(result.metadata["published"] > published)
 
 
 def _write_contents(result: Container, analysis: AnalysisLike) -> None:

@@ -55,10 +55,11 @@ def run_server(
     Raises
     ------
     CatalogError
-        If the port is taken.
+        If the port is taken, or the folder is served already.
     """
     folder = Path(folder).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    note = folder / "server.json"
+    _require_unserved(note)
     listener = _listen(host, port)
     uri = f"http://{host}:{listener.getsockname()[1]}"
     app = build_app(server_config(folder, api_key=api_key, readable=readable))
@@ -68,7 +69,6 @@ def run_server(
         loop="asyncio",
         timeout_graceful_shutdown=2,
     )
-    note = folder / "server.json"
     note.unlink(missing_ok=True)  # of a server that was killed
     server = _AnnouncedServer(config, note, uri, announce)
     with suppress(KeyboardInterrupt):
@@ -98,14 +98,14 @@ def build_app(config: dict[str, Any]) -> FastAPI:
 
 
 def ensure_api_key(folder: Path, api_key: str | None = None) -> str:
-    """Return the key of a server, made and kept in its folder if there is none.
+    """Return the key of a server; it is kept in the file `api_key` of its folder.
 
     Parameters
     ----------
     folder : Path
         Of the server.
     api_key : str, optional
-        Given by a person; wins over the file.
+        Given by a person; replaces the one in the file.
 
     Returns
     -------
@@ -118,17 +118,30 @@ def ensure_api_key(folder: Path, api_key: str | None = None) -> str:
         If it has other characters.
     """
     path = Path(folder) / "api_key"
-    if api_key is None and path.exists():
-        api_key = path.read_text().strip()
-    if api_key is None:
-        api_key = secrets.token_hex(32)
+    kept = path.read_text().strip() if path.exists() else None
+    key = api_key or kept or secrets.token_hex(32)
+    if not (key.isascii() and key.isalnum()):
+        raise ConfigError("the API key must consist of letters and digits")
+    if key != kept:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            file.write(api_key)
-    if not (api_key.isascii() and api_key.isalnum()):
-        raise ConfigError("the API key must consist of letters and digits")
-    return api_key
+            file.write(key)
+    return key
+
+
+def _require_unserved(note: Path) -> None:
+    """Refuse a second server on a folder: its databases take one at a time."""
+    try:
+        other = json.loads(note.read_text())
+        os.kill(other["pid"], 0)
+    except (OSError, ValueError, KeyError):
+        return  # nobody, or a server that was killed
+    raise CatalogError(
+        f"{note.parent} is served already at {other['uri']} by process {other['pid']}; "
+        f"if that is no server, remove {note}"
+    )
 
 
 class _AnnouncedServer(uvicorn.Server):

@@ -168,7 +168,7 @@ def result_line(payload: Mapping[str, Any], summary: Summary, now: float) -> Tex
     Returns
     -------
     Text
-        Such as ``scan 12  lupolen  aging 0.93  relaxation time 1.2 s  q 0.012``.
+        Such as ``scan 12  lupolen  aging 0.93  relaxation time 1.2 s at q 0.012 1/Å``.
     """
     line = _heading(payload)
     if summary["label"] == Label.INVALID:
@@ -221,5 +221,5 @@ def _physics(physics: Mapping[str, Any]) -> str:
     if physics.get("relaxation_time") is not None:
         parts.append(f"  relaxation time {physics['relaxation_time']:.3g} s")
     if physics.get("q") is not None:
-        parts.append(f"  q {physics['q']:.3g}")
+        parts.append(f" at q {physics['q']:.3g} 1/Å")
     return "".join(parts)

@@ -22,7 +22,7 @@ from ainerd_bluesky.demo.shelf import candidates, unknown_samples
 from ainerd_bluesky.devices.demo import DemoBeamline, demo_beamline
 from ainerd_bluesky.errors import RunNotReadyError
 from ainerd_bluesky.figures import draw_two_time_gallery
-from ainerd_bluesky.install import Installation, install
+from ainerd_bluesky.installation import Installation, install
 from ainerd_bluesky.plans import ScanSettings, autonomous_xpcs, xpcs_scan
 from ainerd_bluesky.selection import (
     Candidate,

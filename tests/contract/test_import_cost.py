@@ -20,7 +20,7 @@ CASES = {
     "ainerd_bluesky.pipeline": ("torch", "sklearn", "tiled", "prefect", "bluesky"),
     "ainerd_bluesky.callbacks": ("torch", "sklearn", "prefect", "matplotlib"),
     "ainerd_bluesky.plans": ("torch", "sklearn", "prefect", "matplotlib"),
-    "ainerd_bluesky.install": ("torch", "sklearn", "prefect", "matplotlib"),
+    "ainerd_bluesky.installation": ("torch", "sklearn", "prefect", "matplotlib"),
     "ainerd_bluesky.cli": HEAVY,
     "tiled_adapters": ("torch", "sklearn", "prefect", "bluesky"),
     "tiled_adapters.client": ("torch", "sklearn", "prefect"),
@@ -55,3 +55,16 @@ def test_import_leaves_heavy_packages_alone(module, forbidden):
 
 def test_importing_the_library_takes_less_than_300_ms():
     assert min(probe("ainerd_bluesky")["seconds"] for _ in range(3)) < 0.3
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from ainerd_bluesky import install",
+        "import ainerd_bluesky.installation; from ainerd_bluesky import install",
+        "import ainerd_bluesky; install = ainerd_bluesky.install",
+    ],
+)
+def test_install_is_the_function_however_it_is_imported(code):
+    check = f"{code}; assert callable(install), install"
+    subprocess.run([sys.executable, "-c", check], check=True)

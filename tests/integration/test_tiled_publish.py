@@ -128,13 +128,23 @@ def test_another_recipe_becomes_current_and_leaves_no_trace_of_the_old(
     )
     publisher = ResultsPublisher(results)
     keys = [publisher.publish(first), publisher.publish(second)]
-    publisher.publish(first)
     run = results[first.run_uid]
     assert set(run) == set(keys)
     assert run.metadata["current"] == keys[1]
     assert run.metadata["probabilities"] == {"intermittent": 1.0}
     history = [item["metadata"]["label"] for item in _revisions(run)]
     assert history == ["aging"]
+
+
+def test_publishing_an_earlier_result_again_brings_its_label_back(
+    results, make_analysis
+):
+    first = make_analysis("aging")
+    second = make_analysis("static", run_uid=first.run_uid, n=2)
+    publisher = ResultsPublisher(results)
+    for analysis in (first, second, first):
+        publisher.publish(analysis)
+    assert results[first.run_uid].label == "aging"
 
 
 def test_racing_publishers_leave_one_consistent_result(connect, results, make_analysis):

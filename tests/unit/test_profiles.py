@@ -111,13 +111,25 @@ def test_a_file_that_was_changed_is_replaced_only_by_force(startup):
     [
         ({}, "name either an IPython profile or a start-up folder"),
         ({"ipython_profile": "a", "startup_dir": Path("b")}, "name either"),
-        ({"ipython_profile": "nobody"}, "no start-up folder .*profile_nobody/startup"),
         ({"startup_dir": Path("/no/where")}, "no start-up folder /no/where"),
     ],
 )
 def test_where_to_write_must_be_clear(tmp_path, options, message):
     with pytest.raises(ConfigError, match=message):
         install_startup("demo", ipython_dir=tmp_path, **options)
+
+
+def test_a_new_ipython_profile_is_made(tmp_path):
+    path = install_startup("demo", ipython_profile="new", ipython_dir=tmp_path)
+    assert path.parent == tmp_path / "profile_new" / "startup"
+
+
+def test_a_beamline_that_would_break_the_session_is_refused(startup, tmp_path):
+    bad = tmp_path / "bad.toml"
+    bad.write_text(beamline_path("demo").read_text().replace("field =", "feild ="))
+    with pytest.raises(ConfigError, match=r"detector\.feild"):
+        install_startup(bad, startup_dir=startup)
+    assert not list(startup.iterdir())
 
 
 def test_the_tiled_profile_holds_no_key():

@@ -12,7 +12,7 @@ from ophyd_async.plan_stubs import ensure_connected
 
 from ainerd_bluesky.config import BeamlineConfig, load_beamline
 from ainerd_bluesky.devices import DemoBeamline, demo_beamline
-from ainerd_bluesky.install import Installation, install
+from ainerd_bluesky.installation import Installation, install
 from ainerd_bluesky.plans import xpcs_scan
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.simulate.dynamics import draw_dynamics

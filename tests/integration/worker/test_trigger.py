@@ -14,7 +14,7 @@ from bluesky import preprocessors as bpp
 from bluesky.utils import RunEngineInterrupted
 
 from ainerd_bluesky.errors import OutboxError
-from ainerd_bluesky.install import install
+from ainerd_bluesky.installation import install
 from ainerd_bluesky.plans import autonomous_xpcs
 from ainerd_bluesky.selection import Candidate, NoveltySelector
 

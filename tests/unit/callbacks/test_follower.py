@@ -57,7 +57,7 @@ def test_a_label_is_printed_in_one_line_when_it_is_there(session):
     assert result.result(timeout=5)["label"] == "aging"
     time.sleep(0.05)
     assert session.printed.getvalue().startswith(
-        "scan 12  lupolen  aging 0.93  relaxation time 1.23 s  q 0.0123  "
+        "scan 12  lupolen  aging 0.93  relaxation time 1.23 s at q 0.0123 1/Å  "
     )
 
 

@@ -1,9 +1,11 @@
+import os
 import socket
+from contextlib import nullcontext
 
 import pytest
 
 from ainerd_bluesky.errors import CatalogError, ConfigError
-from tiled_adapters.serving import _listen, ensure_api_key
+from tiled_adapters.serving import _listen, _require_unserved, ensure_api_key
 
 
 def test_key_is_made_once_and_kept_private(tmp_path):
@@ -14,12 +16,34 @@ def test_key_is_made_once_and_kept_private(tmp_path):
     assert (tmp_path / "new/api_key").stat().st_mode & 0o777 == 0o600
 
 
-def test_key_of_a_person_wins_and_is_not_written(tmp_path):
+def test_key_of_a_person_replaces_the_one_in_the_file(tmp_path):
+    ensure_api_key(tmp_path)
     assert ensure_api_key(tmp_path, "abc123") == "abc123"
-    assert not (tmp_path / "api_key").exists()
+    assert (tmp_path / "api_key").read_text() == "abc123"
+    assert (tmp_path / "api_key").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("key", ["", "a-b", "ä1", "a b"])
+@pytest.mark.parametrize(
+    ("note", "is_refused"),
+    [
+        (f'{{"uri": "http://x", "pid": {os.getpid()}}}', True),
+        ('{"uri": "http://x", "pid": 999999999}', False),
+        ("half writ", False),
+    ],
+    ids=["alive", "dead", "damaged"],
+)
+def test_folder_has_one_server_at_a_time(tmp_path, note, is_refused):
+    (tmp_path / "server.json").write_text(note)
+    outcome = (
+        pytest.raises(CatalogError, match="served already at http://x")
+        if is_refused
+        else nullcontext()
+    )
+    with outcome:
+        _require_unserved(tmp_path / "server.json")
+
+
+@pytest.mark.parametrize("key", ["a-b", "ä1", "a b"])
 def test_key_that_tiled_does_not_take_is_refused(tmp_path, key):
     with pytest.raises(ConfigError, match="letters and digits"):
         ensure_api_key(tmp_path, key)

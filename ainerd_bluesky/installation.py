@@ -65,6 +65,14 @@ class Installation:
     unsubscribe: Callable[[], None]
     disconnect: Callable[[], None]
 
+    def __repr__(self) -> str:
+        waiting = self.outbox.counts()
+        return (
+            f"<Installation at {self.config.name}: {waiting['new'] + waiting['cur']} "
+            f"runs queued, {waiting['failed']} failed, results in "
+            f"{self.config.catalog.uri}>"
+        )
+
     def retry(self, run_uid: str) -> list[str]:
         """Put failed runs back in the queue.
 
