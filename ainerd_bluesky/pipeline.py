@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -19,14 +20,10 @@ from ainerd_bluesky.config import (
 )
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.vocabulary import Label
+from ainerd_bluesky.xpcs.map_reduction import reduce_maps
 from ainerd_bluesky.xpcs.physics import describe_relaxation
 from ainerd_bluesky.xpcs.quality import Quality, signal_to_noise
-from ainerd_bluesky.xpcs.reduction import (
-    Reduction,
-    reduce_frames,
-    reduce_maps,
-    refused,
-)
+from ainerd_bluesky.xpcs.reduction import Reduction, reduce_frames, refused
 
 __all__ = [
     "Acquisition",
@@ -41,7 +38,11 @@ __all__ = [
     "refused",
 ]
 
-_SOFTWARE = ("ainerd-bluesky", "numpy", "scipy", "torch")
+_SOFTWARE = (
+    "ainerd-bluesky", "numpy", "scipy", "torch", "h5py", "hdf5plugin", "tiled",
+    "bluesky", "prefect",
+)  # fmt: skip
+# Noise alone stays below it; see `signal_to_noise`.
 _CLEAR_SIGNAL = 5.0
 
 
@@ -199,7 +200,7 @@ def analyse(
     identity = {"name": model.name, "version": model.version, "sha256": model.sha256}
     summary = {
         **asdict(verdict),
-        "physics": describe_relaxation(reduction, signals),
+        "physics": describe_relaxation(reduction),
         "sample": acquisition.sample,
         "q_range": _q_range(reduction),
         "frame_time": reduction.frame_time,
@@ -277,17 +278,14 @@ def _pooled(
             probabilities[label] = float(pooled)
     label = max(probabilities, key=lambda word: probabilities[word])
     confidence = probabilities[label]
-    novelty = sum(
-        weight * answer.novelty
-        for weight, answer in zip(weights, valid.values(), strict=True)
-    )
+    novelty = float(weights @ [answer.novelty for answer in valid.values()])
     quality = reduction.quality
     lowest = config.classification.min_confidence
     if confidence < lowest:
         reason = f"confidence {confidence:.2f} of `{label}` is below {lowest:.2f}"
         quality = quality.merge(Quality.remark("low-confidence", reason))
     cluster = max(clusters, key=lambda number: clusters[number])
-    return _Verdict(label, confidence, probabilities, cluster, float(novelty), quality)
+    return _Verdict(label, confidence, probabilities, cluster, novelty, quality)
 
 
 def _refusals_of(answers: tuple[Classification | None, ...]) -> list[Quality]:
@@ -298,6 +296,7 @@ def _refusals_of(answers: tuple[Classification | None, ...]) -> list[Quality]:
 
 def _weights(signals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights that add up to 1: near 0 for noise, alike for clear signals."""
+    # The last term lets a run without any signal be pooled, too.
     weights = signals**2 / (signals**2 + _CLEAR_SIGNAL**2) + 1e-6
     return np.asarray(weights / weights.sum())
 
@@ -322,7 +321,7 @@ def _provenance(
 
 
 def _software() -> dict[str, str]:
-    versions = {}
+    versions = {"python": platform.python_version()}
     for name in _SOFTWARE:
         try:
             versions[name] = version(name)
@@ -366,7 +365,7 @@ def _bin_row(
     if answer is not None:
         quality = quality.merge(answer.quality)
     return {
-        "q_bin": index + 1,
+        "q_bin": int(reduction.q_bins[index]),
         "q": float(reduction.q_values[index]),
         "phi": float(reduction.phi_values[index]),
         "label": Label.INVALID.value if answer is None else str(answer.label),

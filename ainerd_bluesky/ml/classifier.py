@@ -13,6 +13,8 @@ from ainerd_bluesky.xpcs.quality import Quality, check_map
 
 __all__ = ["Encoder", "LatentClassifier", "Model"]
 
+_MOST_MISSING = 0.5
+
 Floats = NDArray[np.float32]
 
 
@@ -205,7 +207,10 @@ class Model:
             One for each map; a refused map is `invalid` and has reasons, no class.
         """
         each = as_maps(maps)
-        qualities = [check_map(two_time) for two_time in each]
+        # How much of a map may be missing is the beamline's to say, before this.
+        qualities = [
+            check_map(two_time, max_missing_fraction=_MOST_MISSING) for two_time in each
+        ]
         checked = list(zip(each, qualities, strict=True))
         Z = self.embed([two_time for two_time, quality in checked if quality.ok])
         passed = [quality for quality in qualities if quality.ok]

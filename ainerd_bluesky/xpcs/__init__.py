@@ -16,6 +16,7 @@ from ainerd_bluesky.xpcs.aging import (
     aging_exponent,
     fit_relaxation_by_age,
 )
+from ainerd_bluesky.xpcs.map_reduction import reduce_maps
 from ainerd_bluesky.xpcs.one_time import (
     OneTime,
     g2_from_two_time,
@@ -23,12 +24,7 @@ from ainerd_bluesky.xpcs.one_time import (
     multi_tau_lags,
 )
 from ainerd_bluesky.xpcs.quality import Quality, check_map, check_series
-from ainerd_bluesky.xpcs.reduction import (
-    Reduction,
-    reduce_frames,
-    reduce_maps,
-    refused,
-)
+from ainerd_bluesky.xpcs.reduction import Reduction, reduce_frames, refused
 from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
 from ainerd_bluesky.xpcs.roi import QPartition, ring_partition
 from ainerd_bluesky.xpcs.two_time import PixelSeries, two_time_map, two_time_maps

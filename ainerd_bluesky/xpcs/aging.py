@@ -16,9 +16,13 @@ __all__ = ["RelaxationByAge", "aging_exponent", "fit_relaxation_by_age"]
 
 Floats = NDArray[np.float64]
 
+# Wider cuts average more elements, narrower ones resolve the age better.
 _CUTS_PER_MAP = 7
+# The median of fewer cuts is the opinion of one of them.
 _FEWEST_CUTS = 3
+# Ends the search where the cuts leave the contrast open.
 _MAX_TURNS = 30
+# Far below the error of any measured contrast.
 _CONVERGED = 1e-3
 
 
@@ -91,7 +95,7 @@ def fit_relaxation_by_age(
     Raises
     ------
     TwoTimeError
-        If `two_time` is not square.
+        If `two_time` is not square, or holds no real numbers.
 
     References
     ----------
@@ -102,6 +106,8 @@ def fit_relaxation_by_age(
     two_time = np.asarray(two_time)
     if two_time.ndim != 2 or two_time.shape[0] != two_time.shape[1]:
         raise TwoTimeError(f"two_time must be square, got shape {two_time.shape}")
+    if two_time.dtype.kind not in "biuf":
+        raise TwoTimeError(f"two_time must hold real numbers, got {two_time.dtype}")
 
     n_frames = len(two_time)
     width = max(1, n_frames // _CUTS_PER_MAP) if age_width is None else age_width

@@ -4,7 +4,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ainerd_bluesky.xpcs.aging import aging_exponent, fit_relaxation_by_age
 from ainerd_bluesky.xpcs.reduction import Reduction
@@ -12,38 +11,42 @@ from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_power_law
 
 __all__ = ["describe_relaxation"]
 
+# Ages over more than a decade, each with enough frames to see a decay.
 _N_AGES = 8
 
 
-def describe_relaxation(
-    reduction: Reduction, signals: NDArray[np.float64]
-) -> dict[str, Any]:
+def describe_relaxation(reduction: Reduction) -> dict[str, Any]:
     """Describe the relaxation of a run in a few numbers.
+
+    Rates depend on q. For runs to be compared they are all told at the same q, that of
+    the reference bin: the middle one of the rings in ascending q (the lower of two; of
+    all bins where there are no whole rings). Where its fit is not trusted, the trusted
+    bin nearest to it in q stands in.
 
     Parameters
     ----------
     reduction : Reduction
         The run.
-    signals : ndarray of float64, shape (n_q_bins,)
-        How clear each bin is; see `signal_to_noise`.
 
     Returns
     -------
     dict
-        The fit of the trusted bin with the clearest signal (names of `RelaxationFit`,
-        `relaxation_time`, `q`, `q_bin`); `q_exponent`, the p of Gamma ~ q^p (2 for
-        diffusion, 1 for ballistic motion), from three or more trusted bins;
+        The fit of the reference bin (names of `RelaxationFit`, `relaxation_time`), its
+        `q`, its label `q_bin` and its index `bin_index` from 0; `q_exponent`, the p of
+        Gamma ~ q^p (2 for diffusion, 1 for ballistic motion), from three or more
+        trusted bins;
         `relaxation_rate_first` and `relaxation_rate_last`, of the first and the last
         trusted eighth of the run; `aging_exponent`, the mu of a relaxation time that
         grows as age^mu. Times in seconds, q in 1/angstrom; None or nan where unknown.
     """
+    # A fit is trusted only in a usable bin; a refused run may still have some.
     trusted = [
         index
         for index, fit in enumerate(reduction.fits)
         if reduction.quality.ok and fit.is_trusted
     ]
-    best = max(trusted, key=lambda index: float(signals[index]), default=None)
-    fit = RelaxationFit.unknown() if best is None else reduction.fits[best]
+    index = _nearest_to_reference(reduction, trusted)
+    fit = RelaxationFit.unknown() if index is None else reduction.fits[index]
     exponent, exponent_err = fit_power_law(
         reduction.q_values[trusted],
         [reduction.fits[index].relaxation_rate for index in trusted],
@@ -52,23 +55,40 @@ def describe_relaxation(
     return {
         **asdict(fit),
         "relaxation_time": fit.relaxation_time,
-        "q": None if best is None else float(reduction.q_values[best]),
-        "q_bin": None if best is None else best + 1,
+        "q": None if index is None else float(reduction.q_values[index]),
+        "q_bin": None if index is None else int(reduction.q_bins[index]),
+        "bin_index": index,
         "q_exponent": exponent,
         "q_exponent_err": exponent_err,
         "n_trusted_bins": len(trusted),
-        **_describe_aging(reduction, best),
+        **_describe_aging(reduction, index),
     }
 
 
-def _describe_aging(reduction: Reduction, best: int | None) -> dict[str, float | None]:
+def _nearest_to_reference(reduction: Reduction, trusted: list[int]) -> int | None:
+    """Return the index of the trusted bin that is, or is nearest to, the reference."""
+    if not trusted:
+        return None
+    n_q_bins = len(reduction.q_values)
+    is_known = np.isfinite(reduction.q_values).all()
+    position = reduction.q_values if is_known else np.arange(n_q_bins)
+    rings = np.flatnonzero(np.isnan(reduction.phi_values))
+    candidates = rings if len(rings) > 0 else np.arange(n_q_bins)
+    ascending = candidates[np.argsort(position[candidates], kind="stable")]
+    middle = ascending[(len(ascending) - 1) // 2]
+    distance = np.abs(position - position[middle])
+    # Sectors of one ring are equally near: then the reference itself, then the first.
+    return min(trusted, key=lambda index: (distance[index], index != middle, index))
+
+
+def _describe_aging(reduction: Reduction, index: int | None) -> dict[str, float | None]:
     names = ("relaxation_rate_first", "relaxation_rate_last")
     nothing = dict.fromkeys((*names, "aging_exponent", "aging_exponent_err"))
-    if best is None or reduction.frame_time is None:
+    if index is None or reduction.frame_time is None:
         return nothing
     width = max(reduction.n_frames // _N_AGES, 1)
     by_age = fit_relaxation_by_age(
-        reduction.two_time[best], reduction.frame_time, age_width=width, age_step=width
+        reduction.two_time[index], reduction.frame_time, age_width=width, age_step=width
     )
     rates = by_age.relaxation_rate[by_age.is_trusted]
     if len(rates) == 0:

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import lambertw
 
 from ainerd_bluesky.config import QualityConfig
+from ainerd_bluesky.xpcs.pixels import usable_pixels
 from ainerd_bluesky.xpcs.two_time import Counts, PixelSeries
 
 __all__ = [
@@ -16,19 +18,24 @@ __all__ = [
     "check_map",
     "check_series",
     "signal_to_noise",
-    "usable_pixels",
 ]
 
 MIN_MAP_FRAMES = 32
 """Smallest two-time map that a statement is made about."""
 
-_HOT_FACTOR = 25
-_DEAD_MEAN = 100
+# A beam that flickers stays above a tenth of its usual level; a closed shutter, which
+# leaves only background, does not.
 _LOST_FRACTION = 0.1
+# From here on, counting alone takes no frame below a tenth of the level.
 _LOST_MIN_PHOTONS = 20
+# Noise has one maximum, whatever its spread: one element in twenty there is a limit.
 _CLIPPED_FRACTION = 0.05
+# One frame that outweighs all the others is an event, and no dynamics.
 _EVENT_SHARE = 0.5
+# Above what rounding can do, far below what half a map does.
 _ASYMMETRY = 0.01
+# A few units in the last place of float32.
+_FLAT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -66,54 +73,18 @@ class Quality:
         return cls(ok=True, flags=(flag,), reasons=(reason,))
 
     def merge(self, *others: "Quality") -> "Quality":
-        """Return all findings together: ok only if every one is."""
+        """Return all findings together, each flag once: ok only if every one is."""
         every = (self, *others)
+        # Several checks see the same defect; the first one saw most of the data.
+        reasons: dict[str, str] = {}
+        for quality in every:
+            for flag, reason in zip(quality.flags, quality.reasons, strict=True):
+                reasons.setdefault(flag, reason)
         return Quality(
             ok=all(quality.ok for quality in every),
-            flags=tuple(flag for quality in every for flag in quality.flags),
-            reasons=tuple(reason for quality in every for reason in quality.reasons),
+            flags=tuple(reasons),
+            reasons=tuple(reasons.values()),
         )
-
-
-def usable_pixels(counts: Counts, saturation: int | None = None) -> NDArray[np.bool_]:
-    """Find the pixels of a q-bin that are neither saturated, hot nor dead.
-
-    One hot pixel can carry a whole map, and a dead one raises every value, because
-    each frame is divided by its mean over all pixels.
-
-    Parameters
-    ----------
-    counts : ndarray of shape (n_frames, n_pixels)
-        Photons.
-    saturation : int, optional
-        Upper limit of the detector's numbers.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_pixels,)
-        False for a pixel that was at the limit in any frame; that counted, over the
-        run, more than 25 (1 + mean) photons; or none at all where the mean is above
-        100. Fully developed speckle, even if it never moves, crosses the upper bound
-        with a probability below 1e-10.
-
-    Examples
-    --------
-    >>> usable_pixels(np.array([[1, 2, 255, 1], [2, 1, 3, 1]]), 255)
-    array([ True,  True, False,  True])
-    """
-    is_usable = np.ones(counts.shape[1], bool)
-    if counts.size == 0:
-        return is_usable
-    if saturation is not None:
-        is_usable &= counts.max(axis=0) < saturation
-    totals = counts.sum(axis=0, dtype=np.float64)
-    # The mean of the lower 95 %: hot pixels must not set their own bound.
-    calm = np.sort(totals[is_usable])[: max(1, int(0.95 * is_usable.sum()))]
-    mean = float(calm.mean()) if len(calm) > 0 else 0.0
-    is_usable &= totals <= _HOT_FACTOR * (1 + mean)
-    if mean > _DEAD_MEAN:
-        is_usable &= totals > 0
-    return is_usable
 
 
 def check_series(series: PixelSeries, config: QualityConfig) -> Quality:
@@ -148,7 +119,9 @@ def check_series(series: PixelSeries, config: QualityConfig) -> Quality:
             is_full = counts.max(axis=0) >= series.saturation
         n_pixels += len(is_full)
         n_saturated += int(is_full.sum())
-        totals += counts[:, ~is_full].sum(axis=1, dtype=np.float64)
+        # A hot pixel counts on when the beam is lost, and would hide it.
+        is_calm = usable_pixels(counts, series.saturation)
+        totals += counts[:, is_calm].sum(axis=1, dtype=np.float64)
         is_repeated &= (counts[1:] == counts[:-1]).all(axis=1)
 
     is_repeated &= totals[1:] > 0
@@ -229,14 +202,19 @@ def check_map(
     Returns
     -------
     Quality
-        Not ok with `not-square`, `too-small`, `nan`, `constant`, `asymmetric`, `blank`
-        (rows of zeros between others), `saturated` (many elements at one upper limit)
-        or `single-event` (one frame holds most of the variation).
+        Not ok with `not-square`, `not-numbers`, `too-small`, `nan`, `constant`,
+        `asymmetric`, `blank` (rows of zeros between others), `saturated` (many elements
+        at one upper limit) or `single-event` (one frame holds most of the variation);
+        with the remark `missing-frames` where a few rows are nan.
     """
     two_time = np.asarray(two_time)
     if two_time.ndim != 2 or two_time.shape[0] != two_time.shape[1]:
         return Quality.refusal(
             "not-square", f"a two-time map is square, got shape {two_time.shape}"
+        )
+    if two_time.dtype.kind not in "biuf":
+        return Quality.refusal(
+            "not-numbers", f"a two-time map holds real numbers, got {two_time.dtype}"
         )
     n_frames = len(two_time)
     if n_frames < MIN_MAP_FRAMES:
@@ -245,17 +223,20 @@ def check_map(
         )
     values = two_time.astype(np.float64)
     np.fill_diagonal(values, np.nan)
-    is_present = np.isfinite(values).any(axis=1)
+    is_known = np.isfinite(values)
+    # A frame is missing as row and as column; with only one of them the map is damaged.
+    is_present = is_known.any(axis=0) | is_known.any(axis=1)
     n_missing = n_frames - int(is_present.sum())
+    missing = f"{n_missing} of {n_frames} frames have no finite value"
     if n_missing > max_missing_fraction * n_frames:
-        return Quality.refusal(
-            "nan", f"{n_missing} of {n_frames} frames have no finite value"
-        )
+        most = f"at most {100 * max_missing_fraction:g} % may be missing"
+        return Quality.refusal("nan", f"{missing}, {most}")
     values = values[np.ix_(is_present, is_present)]
     n_unknown = int((~np.isfinite(values)).sum()) - len(values)
     if n_unknown > 0:
         return Quality.refusal("nan", f"{n_unknown} elements of the map are not finite")
-    return next(_map_refusals(values), Quality.good())
+    remarks = [Quality.remark("missing-frames", missing)] if n_missing > 0 else []
+    return Quality.good().merge(*remarks, *islice(_map_refusals(values), 1))
 
 
 def signal_to_noise(two_time: NDArray[np.floating]) -> float:
@@ -274,12 +255,15 @@ def signal_to_noise(two_time: NDArray[np.floating]) -> float:
         1 for a map without signal.
     """
     n_frames = len(two_time)
-    near = [np.diagonal(two_time, lag).astype(np.float64) for lag in (1, 2, 3)]
+    # The white noise of a map does not go on along a diagonal, correlations do: the
+    # differences of neighbours there hold the noise alone.
+    known = np.where(np.isfinite(two_time), two_time, np.nan)
+    near = [np.diagonal(known, lag).astype(np.float64) for lag in (1, 2, 3)]
     steps = np.concatenate([np.diff(values) for values in near])
     steps = steps[np.isfinite(steps)]
     level = np.concatenate(near)
     level = level[np.isfinite(level)]
-    far = two_time[: n_frames // 3, -(n_frames // 3) :]
+    far = known[: n_frames // 3, -(n_frames // 3) :]
     far = far[np.isfinite(far)]
     if len(steps) < 2 or len(level) == 0:
         return 0.0
@@ -293,9 +277,9 @@ def _map_refusals(values: NDArray[np.float64]) -> Iterator[Quality]:
     """Yield what is wrong with a map that is finite off its nan diagonal."""
     off = values[~np.eye(len(values), dtype=bool)]
     spread = float(off.std())
-    if spread <= 1e-6 * abs(float(off.mean())):
+    if spread <= _FLAT * abs(float(off.mean())):
         yield Quality.refusal(
-            "constant", f"all elements are {off.mean():.6g} within {spread:.2g}"
+            "constant", f"all elements have the value {off.mean():.6g}"
         )
     asymmetry = float(np.nanmean(np.abs(values - values.T)))
     if asymmetry > _ASYMMETRY * spread:
@@ -350,7 +334,7 @@ def _beam_findings(totals: NDArray[np.float64], config: QualityConfig) -> list[Q
     if n_dark - by_chance > config.max_dark_fraction * n_frames:
         reason = f"{n_dark} of {n_frames} frames hold no photons"
         return [Quality.refusal("dark", f"{reason}, at most {most:g} % may be dark")]
-    # A level that the brightest tenth of the frames reach: loss may last long.
+    # The brightest tenth of the frames set the level: a loss may last most of a run.
     level = float(np.quantile(totals, 0.9))
     n_lost = int((totals < _LOST_FRACTION * level).sum())
     if level >= _LOST_MIN_PHOTONS and n_lost > config.max_dark_fraction * n_frames:
@@ -371,6 +355,7 @@ def _chance_of_none(mean_of_lit: float) -> float:
     """Return how often a Poisson number is 0, given its mean where it is not."""
     if mean_of_lit <= 1:
         return float(mean_of_lit > 0)
+    # The mean m of all and the mean l of those above 0 obey l = m / (1 - exp(-m)).
     missing = lambertw(-mean_of_lit * np.exp(-mean_of_lit)).real
     return float(np.exp(-(mean_of_lit + missing)))
 

@@ -1,39 +1,35 @@
-"""Reduction of a run: frames, or archived maps, to correlation functions and fits."""
+"""Reduction of a run: from frames to correlation functions and fits."""
 
-import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ainerd_bluesky.config import QualityConfig, ReductionConfig
-from ainerd_bluesky.errors import FrameStackError, TwoTimeError
-from ainerd_bluesky.xpcs.one_time import (
-    g2_err_from_two_time,
-    g2_from_two_time,
-    multi_tau_g2,
-)
-from ainerd_bluesky.xpcs.quality import (
-    Quality,
-    check_bin,
-    check_map,
-    check_series,
-    usable_pixels,
-)
+from ainerd_bluesky.errors import FrameStackError
+from ainerd_bluesky.xpcs.one_time import multi_tau_g2
+from ainerd_bluesky.xpcs.pixels import usable_pixels
+from ainerd_bluesky.xpcs.quality import Quality, check_bin, check_map, check_series
 from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
 from ainerd_bluesky.xpcs.roi import QPartition
 from ainerd_bluesky.xpcs.two_time import Counts, PixelSeries, two_time_map
 
 __all__ = [
+    "ESTIMATORS",
     "Reduction",
     "ReductionSettings",
+    "bare_reduction",
+    "checked_frame_time",
     "reduce_frames",
-    "reduce_maps",
     "refused",
+    "run_quality",
 ]
+
+_FLOAT_BYTES = 4
 
 Floats = NDArray[np.float64]
 
@@ -80,6 +76,8 @@ class Reduction:
         Of each q-bin.
     partition : QPartition, optional
         The q-bins; none for archived maps.
+    q_bins : ndarray of int64, shape (n_q_bins,)
+        Labels of the q-bins in their source: in the partition, or in the archive.
     q_values : ndarray of float64, shape (n_q_bins,)
         In 1/angstrom; nan where unknown.
     phi_values : ndarray of float64, shape (n_q_bins,)
@@ -103,6 +101,7 @@ class Reduction:
     fits: tuple[RelaxationFit, ...]
     bin_quality: tuple[Quality, ...]
     partition: QPartition | None
+    q_bins: NDArray[np.int64]
     q_values: Floats
     phi_values: Floats
     frame_time: float | None
@@ -139,9 +138,9 @@ def reduce_frames(
         an answer, not an error.
     """
     started = perf_counter()
-    seconds, timing_quality = _checked_frame_time(frame_time)
+    seconds, timing_quality = checked_frame_time(frame_time)
     series = PixelSeries(partition.roi_map, partition.n_q_bins)
-    quality = _fill_into(series, blocks, config.reduction.max_frames)
+    quality = _fill_into(series, blocks, config.reduction)
     if quality.ok:
         quality = check_series(series, config.quality)
     recipe = {
@@ -154,8 +153,9 @@ def reduce_frames(
         "estimators": ESTIMATORS,
     }
     bare = replace(
-        _bare(quality.merge(timing_quality), recipe),
+        bare_reduction(quality.merge(timing_quality), recipe),
         partition=partition,
+        q_bins=np.arange(1, partition.n_q_bins + 1),
         q_values=partition.q_values,
         phi_values=partition.phi_values,
         frame_time=seconds,
@@ -164,71 +164,6 @@ def reduce_frames(
     if {"too-short", "too-long", "bad-frames"} & set(quality.flags):
         return bare
     reduction = _correlated(bare, series, config)
-    return replace(reduction, duration=perf_counter() - started)
-
-
-def reduce_maps(
-    two_time: NDArray[np.floating],
-    *,
-    q_values: ArrayLike | None = None,
-    phi_values: ArrayLike | None = None,
-    frame_time: float | None = 1.0,
-) -> Reduction:
-    """Take archived two-time maps as the reduction of a run.
-
-    Parameters
-    ----------
-    two_time : ndarray of shape (n_q_bins, n_frames, n_frames) or (n_frames, n_frames)
-        Filled square maps.
-    q_values : array_like of shape (n_q_bins,), optional
-        In 1/angstrom.
-    phi_values : array_like of shape (n_q_bins,), optional
-        In degrees.
-    frame_time : float, optional
-        Start-to-start time of frames, in seconds; 1 makes rates per frame.
-
-    Returns
-    -------
-    Reduction
-        g2 has all lags; its errors come from the scatter between ten parts of the run.
-
-    Raises
-    ------
-    TwoTimeError
-        If the array cannot be maps, or q_values or phi_values do not fit it.
-    """
-    started = perf_counter()
-    maps = np.asarray(two_time, dtype=np.float32)
-    if maps.ndim == 2:
-        maps = maps[None]
-    if maps.ndim != 3 or len(maps) == 0:
-        raise TwoTimeError(
-            f"two_time must have shape (n_q_bins, n, n), got {maps.shape}"
-        )
-
-    q_array = _bin_values("q_values", q_values, len(maps))
-    phi_array = _bin_values("phi_values", phi_values, len(maps))
-    seconds, quality = _checked_frame_time(frame_time)
-    recipe = {
-        "kind": "maps",
-        "two_time": _sha256(maps),
-        "q_values": [None if np.isnan(q) else float(q) for q in q_array],
-        "frame_time": seconds,
-        "estimators": ESTIMATORS,
-    }
-    bin_quality = tuple(check_map(one_map) for one_map in maps)
-    reduction = replace(
-        _bare(quality.merge(_run_quality(bin_quality)), recipe),
-        two_time=maps,
-        bin_quality=bin_quality,
-        q_values=q_array,
-        phi_values=phi_array,
-        frame_time=seconds,
-        n_frames=maps.shape[-1],
-        fits=(RelaxationFit.unknown(),) * len(maps),
-    )
-    if maps.shape[-1] == maps.shape[-2]:
-        reduction = _with_g2_of_maps(reduction)
     return replace(reduction, duration=perf_counter() - started)
 
 
@@ -247,10 +182,13 @@ def refused(flag: str, reason: str) -> Reduction:
     Reduction
         Not ok, without arrays.
     """
-    return _bare(Quality.refusal(flag, reason), {"kind": "refused", "flag": flag})
+    return bare_reduction(
+        Quality.refusal(flag, reason), {"kind": "refused", "flag": flag}
+    )
 
 
-def _bare(quality: Quality, recipe: dict[str, Any]) -> Reduction:
+def bare_reduction(quality: Quality, recipe: dict[str, Any]) -> Reduction:
+    """Return a reduction without arrays, bins and frames."""
     return Reduction(
         quality=quality,
         two_time=np.zeros((0, 0, 0), np.float32),
@@ -261,6 +199,7 @@ def _bare(quality: Quality, recipe: dict[str, Any]) -> Reduction:
         fits=(),
         bin_quality=(),
         partition=None,
+        q_bins=np.zeros(0, np.int64),
         q_values=np.zeros(0),
         phi_values=np.zeros(0),
         frame_time=None,
@@ -270,17 +209,20 @@ def _bare(quality: Quality, recipe: dict[str, Any]) -> Reduction:
 
 
 def _fill_into(
-    series: PixelSeries, blocks: Iterable[Counts], max_frames: int
+    series: PixelSeries, blocks: Iterable[Counts], limits: ReductionConfig
 ) -> Quality:
     """Append the blocks to the series; stop at the first that cannot be used."""
+    in_memory = math.isqrt(limits.max_map_bytes // (_FLOAT_BYTES * series.n_q_bins))
+    max_frames = min(limits.max_frames, in_memory)
     try:
         for block in blocks:
             series.append(block)
             if series.n_frames > max_frames:
                 return Quality.refusal(
                     "too-long",
-                    f"more than {max_frames} frames: a full two-time map would not "
-                    "fit; raise reduction.max_frames or bin the frames in time",
+                    f"more than {max_frames} frames in {series.n_q_bins} q-bins: full "
+                    "two-time maps would not fit; raise reduction.max_frames and "
+                    "reduction.max_map_bytes, or bin the frames in time",
                 )
     except FrameStackError as error:
         return Quality.refusal("bad-frames", str(error))
@@ -316,7 +258,7 @@ def _correlated(
             )
     return replace(
         bare,
-        quality=bare.quality.merge(_run_quality(bin_quality)),
+        quality=bare.quality.merge(run_quality(bin_quality, bare.q_bins)),
         two_time=maps,
         lags=one_time.lags,
         g2=one_time.g2,
@@ -346,52 +288,51 @@ def _bin_quality(
     )
 
 
-def _run_quality(bin_quality: tuple[Quality, ...]) -> Quality:
-    """Refuse the run only if no bin is usable; name each defect once."""
+def run_quality(bin_quality: tuple[Quality, ...], q_bins: NDArray[np.int64]) -> Quality:
+    """Judge a run by its q-bins: refused only if none of them is usable.
+
+    Parameters
+    ----------
+    bin_quality : tuple of Quality
+        Of each q-bin.
+    q_bins : ndarray of int64, shape (n_q_bins,)
+        Labels of the q-bins, for the reasons.
+
+    Returns
+    -------
+    Quality
+        Names each defect once, by the first q-bin that has it.
+    """
     if any(quality.ok for quality in bin_quality):
         return Quality.good()
-    first: dict[str, Quality] = {}
-    for number, quality in enumerate(bin_quality, start=1):
-        reason = f"no q-bin is usable; q-bin {number}: {quality.reasons[-1]}"
-        flag = quality.flags[-1]
-        first.setdefault(flag, Quality.refusal(flag, reason))
-    return Quality.good().merge(*first.values())
+    # What refuses a bin comes last, after the remarks.
+    refusals = [
+        Quality.refusal(
+            quality.flags[-1],
+            f"no q-bin is usable; q-bin {label}: {quality.reasons[-1]}",
+        )
+        for label, quality in zip(q_bins, bin_quality, strict=True)
+    ]
+    return Quality.good().merge(*refusals)
 
 
-def _checked_frame_time(frame_time: float | None) -> tuple[float | None, Quality]:
+def checked_frame_time(frame_time: float | None) -> tuple[float | None, Quality]:
+    """Tell a frame time that can be used from one that cannot.
+
+    Parameters
+    ----------
+    frame_time : float, optional
+        Start-to-start time of frames, in seconds.
+
+    Returns
+    -------
+    frame_time : float or None
+        Positive and finite; None where it is not known.
+    quality : Quality
+        With the remark `no-frame-time` where it is not known.
+    """
     if frame_time is not None and np.isfinite(frame_time) and frame_time > 0:
         return float(frame_time), Quality.good()
-    reason = f"frame time is {frame_time}: rates in 1/s are not known"
+    found = "is not known" if frame_time is None else f"is {frame_time:g} s"
+    reason = f"the frame time {found}, so there are no rates in 1/s"
     return None, Quality.remark("no-frame-time", reason)
-
-
-def _bin_values(name: str, values: ArrayLike | None, n_q_bins: int) -> Floats:
-    if values is None:
-        return np.full(n_q_bins, np.nan)
-    array = np.asarray(values, dtype=np.float64)
-    if array.shape != (n_q_bins,):
-        raise TwoTimeError(f"{name} has shape {array.shape}, there are {n_q_bins} maps")
-    return array
-
-
-def _sha256(maps: NDArray[np.float32]) -> str:
-    return hashlib.sha256(
-        str(maps.shape).encode() + maps.astype("<f4").tobytes()
-    ).hexdigest()
-
-
-def _with_g2_of_maps(reduction: Reduction) -> Reduction:
-    """Fill in g2 and the fits of the bins that are usable."""
-    g2 = g2_from_two_time(reduction.two_time)
-    g2_err = g2_err_from_two_time(reduction.two_time)
-    lags = np.arange(1, reduction.n_frames)
-    fits = list(reduction.fits)
-    for index, quality in enumerate(reduction.bin_quality):
-        if quality.ok and reduction.frame_time is not None:
-            fits[index] = fit_relaxation(
-                lags * reduction.frame_time,
-                g2[index],
-                (reduction.n_frames - lags) ** -0.5,
-                absolute_errors=False,
-            )
-    return replace(reduction, lags=lags, g2=g2, g2_err=g2_err, fits=tuple(fits))

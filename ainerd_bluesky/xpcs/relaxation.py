@@ -15,9 +15,12 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _N_PARAMETERS = 4
+# Two points more than parameters, for the scatter to mean anything.
 _MIN_POINTS = 6
+# Wider than what dynamics show (2 is ballistic): a fit at a bound is not trusted.
 _ALPHA_BOUNDS = (0.2, 3.0)
 _ALPHA_STARTS = (0.5, 1.0, 2.0)
+# A value is trusted from two standard errors above zero on.
 _LARGEST_RELATIVE_ERROR = 0.5
 
 
@@ -229,6 +232,7 @@ def _starting_values(curve: _Curve) -> Floats | None:
 
 def _decay(x: Floats, log_rate: float, alpha: float) -> Floats:
     exponent = 2 * np.exp(alpha * (log_rate + np.log(x)))
+    # Keeps the result above the subnormal numbers, which are slow and underflow.
     return np.asarray(np.exp(-np.minimum(exponent, 700.0)))
 
 
@@ -237,11 +241,14 @@ def _jacobian(x: Floats, values: Floats) -> Floats:
     beta, log_rate, alpha, _ = values
     log_x = log_rate + np.log(x)
     decay = _decay(x, log_rate, alpha)
+    # Beyond exp(6) the decay is over, and its slope 0 whatever the factor.
     slope = -beta * decay * 2 * np.exp(np.minimum(alpha * log_x, 6.0))
     return np.stack([decay, slope * alpha, slope * log_x, np.ones_like(x)], axis=1)
 
 
 def _solve(curve: _Curve, start: Floats, is_free: NDArray[np.bool_]) -> RelaxationFit:
+    # The logarithm keeps the rate positive, over decades; its bounds lie outside what
+    # `_is_determined` lets pass, so that none of them decides a trusted fit.
     lower = np.array([0.0, np.log(1e-3), _ALPHA_BOUNDS[0], -np.inf])
     upper = np.array([np.inf, np.log(30 / curve.x.min()), _ALPHA_BOUNDS[1], np.inf])
 
@@ -282,6 +289,7 @@ def _standard_errors(curve: _Curve, jacobian: Floats, residuals: Floats) -> Floa
     n_points, n_free = jacobian.shape
     unknown = np.full(n_free, np.inf)
     _, singular, right = np.linalg.svd(jacobian, full_matrices=False)
+    # Parameters that only act together cannot be told apart: no error is large enough.
     if n_points <= n_free or not singular[-1] > 1e-10 * singular[0]:
         return unknown
     inverse = (right.T / singular**2) @ right
@@ -300,6 +308,7 @@ def _correlation_length(residuals: Floats) -> float:
     centred = residuals - residuals.mean()
     power = float(centred @ centred)
     length = 1.0
+    # Up to the first sign change: beyond it the sum is noise, and would be zero.
     for shift in range(1, len(centred) // 4):
         correlation = float(centred[:-shift] @ centred[shift:])
         if correlation <= 0 or power == 0:

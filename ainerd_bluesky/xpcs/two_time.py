@@ -14,7 +14,9 @@ Counts: TypeAlias = NDArray[Any]
 """Photons: unsigned integers where possible, any real numbers otherwise."""
 
 _EXACT_IN_FLOAT32 = 2**24
+# Temporary arrays of at most 128 MiB in float64.
 _WORK_ELEMENTS = 2**24
+# Of a stack that may be a memory map: few enough to be read at once.
 _BLOCK_FRAMES = 64
 
 
@@ -104,8 +106,7 @@ class PixelSeries:
         frames = np.asarray(frames)
         if frames.ndim != 3 or frames.shape[1:] != self.shape:
             raise FrameStackError(
-                f"frames have shape {frames.shape}, a block for this roi_map "
-                f"(n, {self.shape[0]}, {self.shape[1]})"
+                f"frames have shape {frames.shape}, the q-partition {self.shape}"
             )
         if frames.dtype.kind not in "biuf":
             raise FrameStackError(f"frames must hold numbers, got {frames.dtype}")
@@ -194,7 +195,7 @@ def two_time_map(counts: Counts) -> NDArray[np.float32]:
     Raises
     ------
     FrameStackError
-        If `counts` has another number of dimensions.
+        If `counts` has another number of dimensions, or holds no real numbers.
 
     Notes
     -----
@@ -224,6 +225,8 @@ def two_time_map(counts: Counts) -> NDArray[np.float32]:
         raise FrameStackError(
             f"counts must have shape (n_frames, n_pixels), got {counts.shape}"
         )
+    if counts.dtype.kind not in "biuf":
+        raise FrameStackError(f"counts must be real numbers, got {counts.dtype}")
     n_frames, n_pixels = counts.shape
     sums = counts.sum(axis=1, dtype=np.float64)
     products = _frame_products(counts, sums)
@@ -300,6 +303,7 @@ def _smallest(counts: Counts) -> Counts:
     if counts.size == 0:
         return counts.astype(np.uint8)
     highest = counts.max()
+    # Above 2^53 not every whole number is a float64, so equality proves nothing.
     if counts.dtype.kind == "f" and (
         highest >= 2**53 or not np.array_equal(counts, np.trunc(counts))
     ):

@@ -90,6 +90,11 @@ def test_map_must_be_square(shape):
         fit_relaxation_by_age(np.ones(shape), 1.0)
 
 
+def test_map_must_hold_real_numbers():
+    with pytest.raises(TwoTimeError, match="real numbers, got complex128"):
+        fit_relaxation_by_age(np.ones((4, 4), complex), 1.0)
+
+
 def test_rates_of_an_aging_sample_agree_with_the_published_ones(shared_data):
     folder = shared_data / "chx_aging"
     published = json.loads((folder / "published_fits.json").read_text())["1"]

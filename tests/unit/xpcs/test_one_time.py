@@ -199,6 +199,11 @@ def test_g2_needs_a_square_map(shape):
         g2_from_two_time(np.ones(shape))
 
 
+def test_g2_needs_real_numbers():
+    with pytest.raises(TwoTimeError, match="real numbers, got complex128"):
+        g2_from_two_time(np.ones((4, 4), complex))
+
+
 def test_error_of_g2_of_a_map_is_as_large_as_the_scatter(rng):
     maps = rng.normal(1.0, 0.1, (60, 120, 120))
     lags = slice(0, 60)

@@ -5,7 +5,8 @@ import pytest
 
 from ainerd_bluesky.config import QualityConfig
 from ainerd_bluesky.xpcs import PixelSeries, Quality, check_map, check_series
-from ainerd_bluesky.xpcs.quality import check_bin, signal_to_noise, usable_pixels
+from ainerd_bluesky.xpcs.pixels import usable_pixels
+from ainerd_bluesky.xpcs.quality import check_bin, signal_to_noise
 from ainerd_bluesky.xpcs.two_time import two_time_map
 
 CONFIG = QualityConfig()
@@ -28,6 +29,19 @@ def test_findings_are_kept_together():
         Quality.remark("a", "one"), Quality.refusal("b", "two")
     )
     assert merged == Quality(ok=False, flags=("a", "b"), reasons=("one", "two"))
+
+
+def test_defect_that_is_found_twice_is_named_once():
+    first = Quality.refusal("constant", "all 96 frames are the same")
+    remark = Quality.remark("no-frame-time", "the frame time is not known")
+    again = Quality.refusal("constant", "all elements have the value 1")
+    merged = first.merge(remark, again)
+    assert merged.flags == ("constant", "no-frame-time")
+    assert merged.reasons == first.reasons + remark.reasons
+
+
+def test_remark_and_refusal_of_one_flag_refuse():
+    assert not Quality.remark("a", "one").merge(Quality.refusal("a", "two")).ok
 
 
 def test_good_frames_pass(frames):
@@ -93,6 +107,12 @@ def test_few_dark_frames_are_a_remark(frames):
     assert quality.ok
     assert quality.flags == ("dark-frames",)
     assert quality.reasons == ("2 of 100 frames hold no photons and are left out",)
+
+
+def test_hot_pixel_does_not_hide_a_lost_beam(frames):
+    lose_beam(frames)
+    frames[:, 3, 1] = 5000
+    assert "beam-lost" in check_series(series_of(frames), CONFIG).flags
 
 
 def test_few_photons_are_not_taken_for_a_dark_beam(rng):
@@ -179,11 +199,25 @@ def test_diagonal_is_not_looked_at(rng):
     assert check_map(two_time).ok
 
 
-def test_map_with_few_dark_frames_passes(rng):
-    two_time = good_map(rng)
-    two_time[[5, 6]] = np.nan
-    two_time[:, [5, 6]] = np.nan
-    assert check_map(two_time).ok
+def test_map_with_few_dark_frames_passes_with_a_remark(rng):
+    two_time = set_rows(np.nan, [5, 6])(good_map(rng))
+    quality = check_map(two_time)
+    assert quality == Quality.remark(
+        "missing-frames", "2 of 64 frames have no finite value"
+    )
+
+
+def test_remark_on_missing_frames_stays_beside_a_refusal(rng):
+    two_time = set_rows(np.nan, [5])(np.ones((64, 64)))
+    quality = check_map(two_time)
+    assert not quality.ok
+    assert quality.flags == ("missing-frames", "constant")
+
+
+def test_more_missing_frames_pass_where_they_may(rng):
+    two_time = set_rows(np.nan, slice(0, 20))(good_map(rng))
+    assert not check_map(two_time).ok
+    assert check_map(two_time, max_missing_fraction=0.4).ok
 
 
 @pytest.mark.parametrize("label", ["static", "sparse"])
@@ -211,6 +245,16 @@ def keep_upper_half(two_time):
     return np.triu(two_time)
 
 
+def spoil_a_row(two_time):
+    two_time[9] = np.nan
+    return two_time
+
+
+def spoil_a_column(two_time):
+    two_time[:, 9] = np.nan
+    return two_time
+
+
 def spoil_one_element(two_time):
     two_time[3, 9] = two_time[9, 3] = np.inf
     return two_time
@@ -224,9 +268,13 @@ def spoil_one_element(two_time):
         (lambda m: m[:31, :31], "too-small", "31 frames, at least 32"),
         (lambda m: np.full_like(m, np.nan), "nan", "64 of 64 frames"),
         (set_rows(np.nan, slice(0, 7)), "nan", "7 of 64 frames"),
+        (spoil_a_row, "nan", "63 elements"),
+        (spoil_a_column, "nan", "63 elements"),
+        (lambda m: m + 0j, "not-numbers", "real numbers, got complex128"),
+        (lambda m: m.astype(str), "not-numbers", "real numbers, got <U"),
         (spoil_one_element, "nan", "2 elements"),
-        (np.ones_like, "constant", "all elements are 1"),
-        (np.zeros_like, "constant", "all elements are 0"),
+        (np.ones_like, "constant", "all elements have the value 1"),
+        (np.zeros_like, "constant", "all elements have the value 0"),
         (keep_upper_half, "asymmetric", "differ by"),
         (set_rows(0.0, slice(50, 64)), "blank", "14 of 64 rows"),
         (clip, "saturated", "sit at the maximum 1.05"),
@@ -238,6 +286,10 @@ def spoil_one_element(two_time):
         "small",
         "all-nan",
         "many-dark",
+        "nan-row",
+        "nan-column",
+        "complex",
+        "text",
         "infinity",
         "ones",
         "zeros",
@@ -262,6 +314,11 @@ def test_signal_is_clear_where_there_is_contrast(speckle_counts, rng):
 
 def test_static_speckle_has_a_clear_signal(speckle_counts):
     assert signal_to_noise(two_time_map(speckle_counts(100, 500, np.inf))) > 20
+
+
+def test_infinite_elements_do_not_reach_the_signal(rng):
+    two_time = set_rows(np.inf, [5, 6])(good_map(rng))
+    assert np.isfinite(signal_to_noise(two_time))
 
 
 @pytest.mark.parametrize("size", [2, 64])

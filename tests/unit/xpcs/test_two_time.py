@@ -136,6 +136,11 @@ def test_counts_need_two_axes():
         two_time_map(np.ones((2, 2, 2)))
 
 
+def test_counts_are_real_numbers():
+    with pytest.raises(FrameStackError, match="real numbers, got complex128"):
+        two_time_map(np.ones((4, 4), complex))
+
+
 @pytest.mark.parametrize("block", [1, 7, 64, 100])
 def test_blocks_of_any_size_give_the_same_maps(rng, block):
     frames = rng.poisson(2.0, (100, 3, 4)).astype(np.uint16)
@@ -214,7 +219,7 @@ def test_pixels_outside_the_regions_are_not_looked_at():
     ("frames", "message"),
     [
         (np.ones((3, 4)), r"frames have shape \(3, 4\)"),
-        (np.ones((5, 4, 3)), r"\(5, 4, 3\), a block for this roi_map \(n, 3, 4\)"),
+        (np.ones((5, 4, 3)), r"\(5, 4, 3\), the q-partition \(3, 4\)"),
         (np.full((2, 3, 4), np.nan), "frame 3 holds nan"),
         (np.full((2, 3, 4), np.inf), "frame 3 holds nan or infinity"),
         (np.full((2, 3, 4), -1), "frame 3 holds a negative count .* -1"),
