@@ -9,11 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-import httpx
-
+from ainerd_bluesky import ml
 from ainerd_bluesky.config import BeamlineConfig, load_beamline
 from ainerd_bluesky.errors import AinerdError, ModelError
-from ainerd_bluesky.ml import load_model
 from ainerd_bluesky.profiles import beamline_path
 
 __all__ = ["Finding", "check_installation"]
@@ -29,7 +27,7 @@ _EXTRAS = {
     "matplotlib": "server",
 }
 _READ_PARTITION = "tiled_adapters.formats.qmap:read_partition"
-_TIMEOUT = 3.0
+_OPEN_CATALOG = "tiled_adapters.catalog:open_catalog"
 
 
 @dataclass(frozen=True)
@@ -108,9 +106,9 @@ def _is_importable(module: str) -> bool:
         return False
 
 
-def _check_model() -> Finding:
+def _check_model(name: str = "shipped") -> Finding:
     try:
-        model = load_model()
+        model = ml.load_model(name)
     except (ModelError, ImportError) as error:
         return Finding("error", "model", str(error))
     text = f"{model.name} {model.version}, sha256 {model.sha256[:12]} as in its card"
@@ -124,7 +122,12 @@ def _check_beamline(beamline: str, api_key: str | None) -> Iterator[Finding]:
         yield Finding("error", f"beamline {beamline}", str(error))
         return
     yield Finding("ok", f"beamline {config.name}", f"field {config.detector.field}")
+    if config.classification.model != "shipped":
+        yield _check_model(config.classification.model)
     yield _check_partition(config.partition.path)
+    if not config.catalog.allowed_roots:
+        text = "catalog.allowed_roots is empty: Tiled will refuse every detector file"
+        yield Finding("error", "allowed root", text)
     for root in config.catalog.allowed_roots:
         yield _check_root(root)
     yield _check_outbox(config)
@@ -158,22 +161,14 @@ def _check_outbox(config: BeamlineConfig) -> Finding:
 
 
 def _check_server(config: BeamlineConfig, api_key: str | None) -> Finding:
-    uri = config.catalog.uri
-    if not uri.startswith(("http://", "https://")):
-        return Finding("ok", "Tiled server", f"profile {uri}")
-    headers = {"Authorization": f"Apikey {api_key}"} if api_key else {}
-    path = f"{uri.rstrip('/')}/api/v1/metadata/{config.catalog.processed}"
+    uri, path = config.catalog.uri, config.catalog.processed
     try:
-        answer = httpx.get(path, headers=headers, timeout=_TIMEOUT)
-    except httpx.HTTPError as error:
-        text = f"{uri} not reachable ({error}): start it with `ainerd serve FOLDER`"
+        # By its name: Tiled's adapters are a layer above this one.
+        catalog = pkgutil.resolve_name(_OPEN_CATALOG)(uri, api_key=api_key)
+        n_runs = len(catalog[path])
+    except AinerdError as error:
+        return Finding("error", "Tiled server", str(error))
+    except KeyError:
+        text = f"{uri} has no {path}: mend [catalog], or run `ainerd serve`"
         return Finding("error", "Tiled server", text)
-    cures = {
-        200: "",
-        401: ": set TILED_API_KEY",
-        403: ": TILED_API_KEY has too few scopes",
-        404: f": the server has no {config.catalog.processed}, run `ainerd serve`",
-    }
-    level: Literal["ok", "error"] = "ok" if answer.status_code == 200 else "error"
-    cure = cures.get(answer.status_code, ": see the server's log")
-    return Finding(level, "Tiled server", f"{uri} answers {answer.status_code}{cure}")
+    return Finding("ok", "Tiled server", f"{uri} has {n_runs} runs in {path}")

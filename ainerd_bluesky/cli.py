@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ainerd_bluesky import __version__
@@ -52,7 +53,8 @@ def main() -> None:
     try:
         app()
     except AinerdError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False)
+        text = f"[bold red]error:[/] {escape(str(error))}"
+        Console(stderr=True, emoji=False).print(text, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -109,7 +111,9 @@ def check(
     table = Table("", "check", "finding")
     marks = {"ok": "[green]ok[/]", "warning": "[yellow]!![/]", "error": "[red]no[/]"}
     for finding in findings:
-        table.add_row(marks[finding.level], finding.subject, finding.text)
+        table.add_row(
+            marks[finding.level], *map(escape, (finding.subject, finding.text))
+        )
     Console().print(table)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(1)
@@ -122,7 +126,7 @@ def profile_list() -> None:
 
     table = Table("beamline", "file")
     for name in list_beamlines():
-        table.add_row(name, str(beamline_path(name)))
+        table.add_row(escape(name), escape(str(beamline_path(name))))
     Console().print(table)
 
 
@@ -144,6 +148,6 @@ def profile_install(
         beamline, ipython_profile=ipython, startup_dir=startup_dir, force=force
     )
     console = Console()
-    console.print(f"wrote [bold]{path}[/]", soft_wrap=True)
+    console.print(f"wrote [bold]{escape(str(path))}[/]", soft_wrap=True)
     if ipython is not None:
-        console.print(f"next: [bold]ipython --profile={ipython}[/]")
+        console.print(f"next: [bold]ipython --profile={escape(ipython)}[/]")

@@ -7,9 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 from tiled.client.container import Container
 
-from ainerd_bluesky.errors import FileFormatError, PartitionError
+from ainerd_bluesky.errors import (
+    AinerdError,
+    CatalogError,
+    FileFormatError,
+    PartitionError,
+)
 from ainerd_bluesky.pipeline import (
     Acquisition,
     Analysis,
@@ -86,13 +92,15 @@ def _data_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def file_uid(path: Path) -> str:
+def file_uid(path: Path, dataset: str | None = None) -> str:
     """Name a file by its stem and content: the same file has the same name.
 
     Parameters
     ----------
     path : Path
         Of a file.
+    dataset : str, optional
+        Path of an array inside the file, where one is named: each has its own name.
 
     Returns
     -------
@@ -106,10 +114,13 @@ def file_uid(path: Path) -> str:
     """
     try:
         with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = hashlib.file_digest(stream, "sha256")
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-    return f"{_NOT_A_KEY.sub('-', path.stem).strip('.-')}-{digest[:8]}"
+    inside = (dataset or "").strip("/")
+    digest.update(inside.encode())
+    words = [_NOT_A_KEY.sub("-", word).strip(".-") for word in (path.stem, inside)]
+    return "-".join([*filter(None, words), digest.hexdigest()[:8]])
 
 
 def analyse_file(
@@ -142,7 +153,7 @@ def analyse_file(
     """
     reading = reading or FileReading()
     config = config or AnalysisSettings()
-    uid = file_uid(path)
+    uid = file_uid(path, reading.dataset)
     if reading.is_raw:
         return _analyse_frames(path, uid, model, reading, config)
 
@@ -152,6 +163,7 @@ def analyse_file(
         maps.two_time,
         q_values=maps.q_values,
         phi_values=maps.phi_values,
+        q_bins=maps.metadata.get("q_bins"),
         frame_time=frame_time,
     )
     acquisition = Acquisition(
@@ -159,7 +171,11 @@ def analyse_file(
         sample=path.stem,
         frame_time=frame_time,
         source=str(path.resolve()),
-        metadata={**maps.metadata, "frame_time_from": origin},
+        metadata={
+            **maps.metadata,
+            "dataset": reading.dataset,
+            "frame_time_from": origin,
+        },
     )
     return analyse(reduction, acquisition, model, config=config)
 
@@ -196,6 +212,7 @@ def _analyse_frames(
         source=str(path.resolve()),
         metadata={
             "partition_file": str(reading.partition),
+            "dataset": reading.dataset,
             "frame_time_from": origin,
         },
     )
@@ -208,9 +225,11 @@ class Ingested:
 
     path: Path
     summary: dict[str, Any] | None = None
-    """As published; None if the file could not be read."""
+    """As published; None if there is no result."""
     error: str | None = None
-    """Why it could not be read."""
+    """Why there is no result."""
+    is_done: bool = True
+    """Whether it was the file's turn; not if the server failed before its end."""
     remark: str | None = None
     """Why the file itself is not shown by the server, though its result is."""
 
@@ -226,6 +245,11 @@ class Archive:
         Names the dynamics.
     reading : FileReading
         What the files do not say themselves.
+
+    Raises
+    ------
+    CatalogError
+        If the catalog is not laid out so.
     """
 
     def __init__(
@@ -234,7 +258,7 @@ class Archive:
         self._root = root
         self._model = model
         self._reading = reading
-        self._results = root["processed/xpcs"]
+        self._results = _open_results(root)
         self._publisher = ResultsPublisher(self._results)
 
     def ingest(self, paths: Iterable[Path]) -> Iterator[Ingested]:
@@ -248,17 +272,29 @@ class Archive:
         Yields
         ------
         Ingested
-            One a file; a file that cannot be read carries the reason.
+            One a file; a file that cannot be read carries the reason. Once the server
+            fails, no other file is tried.
         """
-        for path in paths:
+        pending = iter(paths)
+        for path in pending:
             try:
-                analysis = analyse_file(path, self._model, self._reading)
-            except (FileFormatError, PartitionError) as error:
-                yield Ingested(path, error=str(error))
-                continue
-            self._publisher.publish(analysis)
-            remark = self._register(path, analysis.run_uid)
-            yield Ingested(path, analysis.summary, remark=remark)
+                row = self._ingest(path)
+            except httpx.HTTPError as error:
+                reason = str(error) or type(error).__name__
+                yield Ingested(path, error=f"server: {reason}", is_done=False)
+                break
+            yield row
+        for path in pending:
+            yield Ingested(path, error="not tried", is_done=False)
+
+    def _ingest(self, path: Path) -> Ingested:
+        try:
+            analysis = analyse_file(path, self._model, self._reading)
+        except AinerdError as error:
+            return Ingested(path, error=str(error))
+        self._publisher.publish(analysis)
+        remark = self._register(path, analysis.run_uid)
+        return Ingested(path, analysis.summary, remark=remark)
 
     def _register(self, path: Path, uid: str) -> str | None:
         reading = self._reading
@@ -267,5 +303,15 @@ class Archive:
                 self._results, uid, path, dataset=reading.dataset, is_raw=reading.is_raw
             )
         except FileFormatError as error:
-            return f"{path.name} is labelled, but not served in place: {error}"
+            return str(error)
         return None
+
+
+def _open_results(root: Container) -> Container:
+    try:
+        return root["processed/xpcs"]
+    except KeyError as error:
+        raise CatalogError(
+            f"{root.uri} has no container processed/xpcs: name the root of a server "
+            "that `ainerd serve FOLDER` started"
+        ) from error

@@ -1,13 +1,24 @@
 """The commands `classify` and `ingest`: files in, answers or Tiled nodes out."""
 
+import math
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ainerd_bluesky.errors import ConfigError
+
 __all__ = ["register"]
 
 _PANEL = "Files and archives"
+
+
+def _check_frame_time(seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise typer.BadParameter(f"a frame takes more than 0 s, got {seconds:g}")
+    return seconds
+
 
 Dataset = Annotated[
     str | None,
@@ -15,7 +26,9 @@ Dataset = Annotated[
 ]
 FrameTime = Annotated[
     float | None,
-    typer.Option(min=0.0, help="Start-to-start time of frames, in seconds."),
+    typer.Option(
+        callback=_check_frame_time, help="Start-to-start time of frames, in seconds."
+    ),
 ]
 Raw = Annotated[bool, typer.Option("--raw", help="The files hold detector frames.")]
 Partition = Annotated[
@@ -55,6 +68,9 @@ def classify(
 
     Without a frame time, rates are per frame.
     """
+    if png is not None:
+        _check_picture(png)  # first: an analysis can take long
+
     from ainerd_bluesky.ml import load_model
     from flows.archive import FileReading, analyse_file
     from flows.report import draw_analysis, print_analysis, print_json
@@ -84,17 +100,29 @@ def ingest(
 ) -> None:
     """Classify files of an archive and publish their labels to a Tiled server.
 
-    A file that cannot be read is named with the reason, and the rest goes on; the
-    exit code is then 1. A file that is there already is not written again.
+    A file that cannot be read is named with the reason, and the rest goes on; if the
+    server fails, the rest is listed as not done. The exit code is then 1. A file that
+    is there already is not written again.
     """
     from ainerd_bluesky.ml import load_model
     from flows.archive import Archive, FileReading, find_files
     from flows.report import print_ingested
     from tiled_adapters.catalog import open_catalog
 
+    files = find_files(paths)
+    if not files:
+        raise ConfigError(f"no data files in {', '.join(map(str, paths))}")
     root = open_catalog(uri)  # first: a server that is away is found out at once
     reading = FileReading(dataset, frame_time, None, raw, partition)
     archive = Archive(root, load_model(model), reading)
-    rows = print_ingested(archive.ingest(files := find_files(paths)), len(files))
-    if not rows or any(row.error for row in rows):
+    rows = print_ingested(archive.ingest(files), len(files))
+    if any(row.error for row in rows):
         raise typer.Exit(1)
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse a picture that could not be written."""
+    if path.is_dir():
+        raise ConfigError(f"cannot write {path}: it is a folder")
+    if not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"cannot write {path}: no folder {path.parent} to write into")

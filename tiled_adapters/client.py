@@ -11,7 +11,7 @@ from tiled.client.base import BaseClient
 from tiled.client.constructors import from_context
 from tiled.client.container import Container
 from tiled.client.utils import handle_error, retry_context
-from tiled.queries import Comparison, Eq, In
+from tiled.queries import Comparison, Eq, In, Like
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
@@ -20,6 +20,7 @@ from ainerd_bluesky.xpcs.one_time import g2_from_two_time
 __all__ = ["XPCSResult", "XPCSResults", "XPCSResultsCatalog", "XPCSTwoTime"]
 
 _PAGE = 300
+_SHORTEST_UID = 6
 _COLUMNS = {
     "label": "label",
     "confidence": "confidence",
@@ -27,6 +28,10 @@ _COLUMNS = {
     "run_uid": "run_uid",
     "relaxation_time": "physics.relaxation_time",
     "relaxation_rate": "physics.relaxation_rate",
+    "relaxation_rate_err": "physics.relaxation_rate_err",
+    "q": "physics.q",
+    "q_bin": "physics.q_bin",
+    "q_exponent": "physics.q_exponent",
     "alpha": "physics.alpha",
     "beta": "physics.beta",
     "novelty": "novelty",
@@ -43,15 +48,33 @@ _COLUMNS = {
     "key": "current",
 }
 """Columns of the table of labels, and where they stand in a run's summary."""
+_NUMBERS = (
+    "confidence",
+    "relaxation_time",
+    "relaxation_rate",
+    "relaxation_rate_err",
+    "q",
+    "q_bin",
+    "q_exponent",
+    "alpha",
+    "beta",
+    "novelty",
+    "frame_time",
+    "published",
+)
+"""Columns of numbers that may be unknown."""
 
 
 class XPCSResultsCatalog(Container):
     """All analysed runs of a server, one node each."""
 
     def __getitem__(self, keys: str | tuple[str, ...], **options: object) -> BaseClient:
-        """Return a run's results, or what lies below them."""
+        """Return what a path leads to; six characters of a run's uid may be enough."""
         parts = _parts(keys)
-        results = super().__getitem__(parts[0], **options)
+        try:
+            results = super().__getitem__(parts[0], **options)
+        except KeyError:
+            results = super().__getitem__(self._whole_uid(parts[0]), **options)
         return results[tuple(parts[1:])] if parts[1:] else results
 
     def find(
@@ -65,6 +88,8 @@ class XPCSResultsCatalog(Container):
         model_version: str | None = None,
     ) -> Self:
         """Narrow the runs down; what is left out does not count.
+
+        A run whose first result is still being written is not found.
 
         Parameters
         ----------
@@ -84,7 +109,7 @@ class XPCSResultsCatalog(Container):
         XPCSResultsCatalog
             To be narrowed down further, listed, or made a table of.
         """
-        found = self
+        found: Self = self.search(Eq("status", "complete"))
         if label is not None:
             words = [label] if isinstance(label, str) else list(label)
             self._check_labels(words)
@@ -108,12 +133,12 @@ class XPCSResultsCatalog(Container):
         -------
         pandas.DataFrame
             The label with its confidence, the sample, the physics (times in seconds,
-            rates in 1/s), the quality and the model; unknown numbers are nan.
+            rates in 1/s, q in 1/angstrom), the quality and the model; unknown numbers
+            are nan.
         """
         rows = list(_rows(self.search(Eq("status", "complete"))))
         frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-        numbers = ["confidence", "relaxation_time", "relaxation_rate", "alpha", "beta"]
-        for name in (*numbers, "novelty", "frame_time", "published"):
+        for name in _NUMBERS:
             frame[name] = pd.to_numeric(frame[name])
         return frame
 
@@ -131,9 +156,32 @@ class XPCSResultsCatalog(Container):
         -------
         BlueskyRun
             As it was acquired.
+
+        Raises
+        ------
+        KeyError
+            If there is no such run; the text names the file of an archived result.
         """
         root = from_context(self.context, structure_clients=self.structure_clients)
-        return root[raw][uid]
+        runs = root[raw]
+        try:
+            return runs[uid]
+        except KeyError as error:
+            provenance = self[uid].result.metadata["provenance"]
+            raise KeyError(
+                f"{uid} came from file {provenance['source']}: there is no raw run"
+            ) from error
+
+    def _whole_uid(self, start: str) -> str:
+        """Return the one uid that begins so."""
+        alike = self.search(Like("run_uid", f"{start}%"))
+        # To the server, case does not matter and _ is any character.
+        candidates: list[str] = [uid for uid in alike if uid.startswith(start)]
+        if len(start) < _SHORTEST_UID or not candidates:
+            raise KeyError(start)
+        if len(candidates) > 1:
+            raise KeyError(f"{start} may be any of {', '.join(candidates)}")
+        return candidates[0]
 
     def _check_labels(self, words: Sequence[str]) -> None:
         """Refuse a word that names no dynamics and stands on no run."""

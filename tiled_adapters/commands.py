@@ -1,13 +1,17 @@
 """Commands of `ainerd` that concern the Tiled server."""
 
 import os
+from collections.abc import Iterable
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["register"]
 
 _PANEL = "At a beamline"
+_SHORTEST_UID = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -30,32 +35,33 @@ def serve(
     readable: Annotated[
         list[Path] | None, typer.Option(help="Folder of detector files; repeatable.")
     ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(envvar="TILED_API_KEY", help="By default kept in FOLDER/api_key."),
-    ] = None,
 ) -> None:
-    """Run a Tiled server for runs, results and models."""
+    """Run a Tiled server for runs, results and models.
+
+    Its key is TILED_API_KEY, or one that is made once; FOLDER/api_key holds it.
+    """
     import warnings
 
-    from tiled_adapters.serving import ensure_api_key, run_server
+    from tiled_adapters.serving import ensure_api_key, require_unserved, run_server
 
     # Tiled warns about its own configuration objects; the log has what matters.
     warnings.simplefilter("ignore")
-    console = Console()
-    key = ensure_api_key(folder, api_key)
+    console = Console(emoji=False)
+    require_unserved(folder)
+    key = ensure_api_key(folder, os.environ.get("TILED_API_KEY"))
     key_source = f"$(cat {folder / 'api_key'})"
 
     def announce(uri: str) -> None:
-        console.print(f"[bold green]serving[/] {folder.resolve()} at [bold]{uri}[/]")
-        console.print(f"  log: {folder / 'server.log'}   stop: Ctrl+C", soft_wrap=True)
+        place, log = escape(str(folder.resolve())), escape(str(folder / "server.log"))
+        console.print(f"[bold green]serving[/] {place} at [bold]{uri}[/]")
+        console.print(f"  log: {log}   stop: Ctrl+C", soft_wrap=True)
         lines = (
             f"export TILED_API_KEY={key_source}   # in the shell, then in Python:\n\n"
             "from tiled_adapters.catalog import open_catalog\n"
             f'catalog = open_catalog("{uri}")\n'
             'catalog["processed/xpcs"].labels_table()'
         )
-        console.print(Panel(lines, title="connect", expand=False), highlight=False)
+        console.print(Panel(Text(lines), title="connect", expand=False))
 
     run_server(
         folder,
@@ -100,23 +106,43 @@ def labels(
     if as_json:
         typer.echo(frame.to_json(orient="records"))
         return
-    Console().print(_as_table(frame))
+    Console(emoji=False).print(_as_table(frame, _short_uids(results)))
 
 
-def _as_table(frame: "pd.DataFrame") -> Table:
+def _as_table(frame: "pd.DataFrame", short_uids: dict[str, str]) -> Table:
     """Return the columns that fit a terminal."""
     table = Table(title=f"{len(frame)} runs")
-    for column in ("label", "confidence", "sample", "relaxation time [s]", "run"):
-        table.add_column(column)
+    for header in ("label", "confidence", "sample", "relaxation time [s]", "q [1/Å]"):
+        table.add_column(escape(header), overflow="fold")
+    table.add_column("run", overflow="fold")
     for row in frame.to_dict("records"):
-        table.add_row(
+        cells = (
             str(row["label"]),
             _number(row["confidence"], ".2f"),
             str(row["sample"] or ""),
             _number(row["relaxation_time"], ".3g"),
-            str(row["run_uid"])[:8],
+            _number(row["q"], ".3g"),
+            short_uids.get(row["run_uid"], row["run_uid"]),
         )
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _short_uids(uids: Iterable[str]) -> dict[str, str]:
+    """Return the beginning of each uid that no other uid shares."""
+    ranked = sorted(uids)
+    lengths = dict.fromkeys(ranked, _SHORTEST_UID)
+    for one, other in pairwise(ranked):
+        n_needed = _n_shared(one, other) + 1
+        lengths[one] = max(lengths[one], n_needed)
+        lengths[other] = max(lengths[other], n_needed)
+    return {uid: uid[:length] for uid, length in lengths.items()}
+
+
+def _n_shared(one: str, other: str) -> int:
+    """Return how many characters two texts have in common from their start."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _number(value: float | None, form: str) -> str:

@@ -17,7 +17,7 @@ from tiled.server.app import build_app_from_config
 from ainerd_bluesky.errors import CatalogError, ConfigError, FileFormatError
 from tiled_adapters.server import server_config
 
-__all__ = ["build_app", "ensure_api_key", "run_server"]
+__all__ = ["build_app", "ensure_api_key", "require_unserved", "run_server"]
 
 _FORBIDDEN = 403
 _UNPROCESSABLE = 422
@@ -58,8 +58,7 @@ def run_server(
         If the port is taken, or the folder is served already.
     """
     folder = Path(folder).resolve()
-    note = folder / "server.json"
-    _require_unserved(note)
+    require_unserved(folder)
     listener = _listen(host, port)
     uri = f"http://{host}:{listener.getsockname()[1]}"
     app = build_app(server_config(folder, api_key=api_key, readable=readable))
@@ -69,6 +68,7 @@ def run_server(
         loop="asyncio",
         timeout_graceful_shutdown=2,
     )
+    note = folder / "server.json"
     note.unlink(missing_ok=True)  # of a server that was killed
     server = _AnnouncedServer(config, note, uri, announce)
     with suppress(KeyboardInterrupt):
@@ -131,11 +131,26 @@ def ensure_api_key(folder: Path, api_key: str | None = None) -> str:
     return key
 
 
-def _require_unserved(note: Path) -> None:
-    """Refuse a second server on a folder: its databases take one at a time."""
+def require_unserved(folder: Path) -> None:
+    """Refuse a second server on a folder: its databases take one at a time.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the server.
+
+    Raises
+    ------
+    CatalogError
+        If a server runs there; the text names it.
+    """
+    note = Path(folder) / "server.json"
+    other = {"uri": "?", "pid": "?"}
     try:
         other = json.loads(note.read_text())
         os.kill(other["pid"], 0)
+    except PermissionError:
+        pass  # alive, and of another user
     except (OSError, ValueError, KeyError):
         return  # nobody, or a server that was killed
     raise CatalogError(

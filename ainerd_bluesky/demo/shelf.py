@@ -39,7 +39,7 @@ def unknown_samples(
 
 
 def candidates(samples: Mapping[str, SimulatedSample], seed: int) -> list[Candidate]:
-    """Give each sample a composition: what is mixed alike relaxes alike.
+    """Give each sample a composition: what is mixed alike mostly relaxes alike.
 
     Parameters
     ----------
@@ -51,13 +51,14 @@ def candidates(samples: Mapping[str, SimulatedSample], seed: int) -> list[Candid
     Returns
     -------
     list of Candidate
-        With the composition in per cent as their coordinate.
+        With the composition in per cent as their coordinate. Each word of the
+        vocabulary has its range, and neighbouring ranges overlap.
     """
     rng = np.random.default_rng(seed)
     words = list(Label)
     return [
         Candidate(name, (100 * (words.index(sample.label) + offset) / len(words),))
         for (name, sample), offset in zip(
-            samples.items(), rng.uniform(0.2, 0.8, len(samples)), strict=True
+            samples.items(), rng.normal(0.5, 0.4, len(samples)), strict=True
         )
     ]

@@ -60,7 +60,8 @@ def test_refused_scan_has_no_relaxation(shown):
 def test_selector_finds_what_it_looks_for(shown):
     text, rows, _ = shown
     assert text.count("next sample-") == 4
-    assert sum(row["truth"] == "aging" for row in rows[12:]) >= 3
+    # One sample in ten is of this kind; the ranges of composition overlap.
+    assert sum(row["truth"] == "aging" for row in rows[12:]) >= 2
 
 
 def test_truth_is_hidden_until_the_end(shown):

@@ -56,6 +56,9 @@ def test_classify_prints_json_for_machines(shared_data):
     answer = ainerd("classify", path, "--json", "--frame-time", "0.01")
     summary = json.loads(answer.stdout)
     assert summary["label"] == "aging"
+    assert summary["time_unit"] == "s"
+    assert len(summary["bins"]) == 1
+    assert len(summary["by_age"]) > 3
     assert summary["physics"]["relaxation_rate"] == pytest.approx(2.3, rel=0.3)
 
 
@@ -63,7 +66,7 @@ def test_boost_corr_results_land_as_labelled_nodes(shared_data, ingest, results)
     folder = shared_data / "formats" / "synthetic_8idi"
     answer = ingest(folder / RESULT, folder / SELECTED)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "2 of 2 files labelled" in answer.stdout
+    assert "2 labelled, 0 invalid, 0 not read" in answer.stdout
     whole, selected = (results[file_uid(folder / name)] for name in (RESULT, SELECTED))
     assert whole.metadata["label"] == "aging"
     assert whole["two_time"].shape == (9, 600, 600)
@@ -88,6 +91,25 @@ def test_raw_frames_are_reduced_and_published(
     assert node.metadata["frame_time"] == pytest.approx(0.01)
     assert node.metadata["label"] not in {"invalid", "no-signal"}
     assert node["two_time"].shape == (9, n_frames, n_frames)
+
+
+def test_raw_frames_without_the_option_name_it(shared_data):
+    answer = ainerd("classify", shared_data / "formats" / "synthetic_8idi" / RAW)
+    assert answer.returncode == 1
+    assert "--raw --partition" in answer.stderr
+
+
+def test_server_of_another_layout_is_refused(tiled_server, shared_data):
+    answer = ainerd(
+        "ingest",
+        shared_data / "chx_aging" / "two_time.npy",
+        "--uri",
+        f"{tiled_server.uri}/api/v1/metadata/raw",
+        TILED_API_KEY=tiled_server.api_key,
+    )
+    assert answer.returncode == 1
+    assert "ainerd serve" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_our_maps_of_raw_frames_give_the_g2_of_boost_corr(shared_data, ingest, results):
@@ -125,7 +147,8 @@ def test_damaged_file_is_named_and_the_rest_goes_on(
     answer = ingest(damaged, bare)
     assert answer.returncode == 1
     assert "damaged_results.hdf" in answer.stdout
-    assert "1 of 2 files labelled" in answer.stdout
+    assert "1 labelled, 0 invalid, 1 not read" in answer.stdout
+    assert "1 files tell no frame time" in answer.stdout
     assert results[file_uid(bare)].metadata["label"] == "aging"
     assert not [uid for uid in results if uid.startswith("damaged")]
 
@@ -147,5 +170,5 @@ def test_file_in_another_folder_is_labelled_and_the_reason_said(
     path = tmp_path / "elsewhere.npy"
     np.save(path, np.load(shared_data / "chx_aging" / "two_time.npy")[:200, :200])
     answer = ingest(path)
-    assert "1 of 1 files labelled" in answer.stdout
+    assert "1 labelled" in answer.stdout
     assert "--readable" in answer.stdout

@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
+import uuid
 
 import numpy as np
 import pytest
 from tiled.queries import Key
 
+from ainerd_bluesky import figures
 from ainerd_bluesky.errors import ConfigError
 from tiled_adapters.client import XPCSResult, XPCSResults, XPCSTwoTime
+from tiled_adapters.commands import _short_uids
+from tiled_adapters.exporters import two_time_png
 from tiled_adapters.publish import ResultsPublisher
 
 pytestmark = pytest.mark.integration
@@ -78,6 +82,62 @@ def test_run_that_is_being_written_is_not_in_the_table(results, make_analysis):
 )
 def test_find_narrows_down(results, published, question, n_found):
     assert len(results.find(sample=published, **question)) == n_found
+
+
+def test_runs_that_are_being_written_are_not_found(results, make_analysis):
+    uid = make_analysis().run_uid
+    state = {"run_uid": uid, "status": "writing"}
+    results.create_container(uid, metadata=state, specs=["XPCSResults"])
+    assert uid in set(results)
+    assert uid not in set(results.find())
+
+
+def test_table_tells_q_and_how_sure_the_rate_is(results, make_analysis):
+    physics = {
+        "relaxation_rate": 2.0,
+        "relaxation_rate_err": 0.1,
+        "q": 0.01,
+        "q_bin": 3,
+        "q_exponent": None,
+    }
+    analysis = make_analysis(sample=str(uuid.uuid4()), physics=physics)
+    ResultsPublisher(results).publish(analysis)
+    (row,) = (
+        results.find(sample=analysis.summary["sample"])
+        .labels_table()
+        .to_dict("records")
+    )
+    assert (row["relaxation_rate_err"], row["q"], row["q_bin"]) == (0.1, 0.01, 3)
+    assert np.isnan(row["q_exponent"])
+
+
+def test_beginning_of_a_uid_is_enough_where_it_is_the_only_one(results, make_analysis):
+    start = f"run_{uuid.uuid4().hex[:8]}"
+    for end in ("-a_1", "-b_2"):
+        analysis = make_analysis(run_uid=start + end)
+        ResultsPublisher(results).publish(analysis)
+    # The server takes _ for any character.
+    ResultsPublisher(results).publish(make_analysis(run_uid=f"{start}-axx1"))
+    assert results[f"{start}-b"].item["id"] == f"{start}-b_2"
+    assert results[f"{start}-a_"].item["id"] == f"{start}-a_1"
+    assert results[f"{start}-b", "g2"].shape == (2, 12)
+    with pytest.raises(KeyError, match=rf"{start}-a_1, {start}-axx1"):
+        results[f"{start}-a"]
+    for unknown in (start[:5], f"{start}-c"):
+        with pytest.raises(KeyError, match=unknown):
+            results[unknown]
+
+
+def test_archived_file_has_no_raw_run(results, make_analysis):
+    analysis = make_analysis(run_uid=f"map-{uuid.uuid4().hex[:8]}")
+    analysis.provenance["source"] = "/archive/map.npy"
+    ResultsPublisher(results).publish(analysis)
+    with pytest.raises(
+        KeyError, match=r"came from file /archive/map\.npy: there is no"
+    ):
+        results.run(analysis.run_uid)
+    with pytest.raises(KeyError, match="nobody-at-all"):
+        results.run("nobody-at-all")
 
 
 def test_plain_query_gives_the_same(results, published):
@@ -161,5 +221,27 @@ def test_labels_command_lists_runs(tiled_server, published, as_json):
     )
     if as_json:
         assert [row["label"] for row in json.loads(run.stdout)] == ["aging", "aging"]
-    else:
-        assert "2 runs" in run.stdout
+        return
+    assert "2 runs" in run.stdout
+    assert "relaxation time [s]" in run.stdout
+    assert "q [1/Å]" in run.stdout
+
+
+def test_uids_are_cut_where_they_differ():
+    uids = ["0123456789ab", "0123456789cd", "abcdefghijkl", "abc", "abcd"]
+    short = _short_uids(uids)
+    assert list(map(short.get, uids)) == [
+        "0123456789a", "0123456789c", "abcdefgh", "abc", "abcd",
+    ]  # fmt: skip
+
+
+def test_picture_of_a_stack_tells_its_q_bin(results, analysis, monkeypatch):
+    titles = []
+    monkeypatch.setattr(
+        figures, "draw_two_time", lambda *_, title, **__: titles.append(title) or b""
+    )
+    metadata = {"title": "S1", "q_values": [0.01, 0.02]}
+    two_time_png("image/png", np.ones((2, 4, 4)), metadata)
+    two_time_png("image/png", np.ones((4, 4)), metadata)
+    two_time_png("image/png", np.ones((4, 4)), {"q_bin": 2, "q": 0.02})
+    assert titles == ["S1, q-bin 1, q = 0.01 1/Å", "S1", "q-bin 2, q = 0.02 1/Å"]

@@ -1,5 +1,9 @@
 """`ainerd check`: each thing that can be wrong is found, with its cure."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -66,11 +70,28 @@ def test_missing_extra_is_a_warning_with_its_command(monkeypatch):
 
 
 def test_damaged_model_is_an_error(monkeypatch):
-    def load_model():
+    def load_model(name):
         raise check.ModelError("sha256 differs")
 
-    monkeypatch.setattr(check, "load_model", load_model)
+    monkeypatch.setattr(check.ml, "load_model", load_model, raising=False)
     assert found(check_installation(), "model").level == "error"
+
+
+def test_check_itself_needs_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from ainerd_bluesky.check import check_installation\n"
+        "[m] = [f for f in check_installation() if f.subject == 'model']\n"
+        "assert m.level == 'error', m"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_beamline_without_an_allowed_root_is_an_error(beamline):
+    path = Path(beamline())
+    path.write_text(path.read_text().replace('["frames"]', "[]"))
+    finding = found(check_installation(str(path)), "allowed root")
+    assert (finding.level, "refuse" in finding.text) == ("error", True)
 
 
 def test_server_that_is_not_there_is_an_error_with_a_cure(beamline):

@@ -11,12 +11,13 @@ COMMANDS = [
 ]  # fmt: skip
 
 
-def ainerd(*arguments, **variables):
+def ainerd(*arguments, cwd=None, **variables):
     return subprocess.run(
         [sys.executable, "-m", "ainerd_bluesky", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
+        cwd=cwd,
         env={**os.environ, "COLUMNS": "120", "TERM": "dumb", **variables},
     )
 
@@ -48,11 +49,13 @@ def test_version_is_printed():
         (["ingest", "x.npy", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
         (["labels", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
         (["profile", "install", "--beamline", "atlantis"], "atlantis|IPython profile"),
+        (["classify", __file__, "--png", "no/where.png"], "no folder no to write into"),
+        (["ingest", "."], "no data files in ."),
     ],
-    ids=["server", "labels", "beamline"],
+    ids=["server", "labels", "beamline", "picture", "empty folder"],
 )
-def test_error_is_one_line_with_the_cure_and_no_traceback(arguments, message):
-    answer = ainerd(*arguments)
+def test_error_is_one_line_with_the_cure_and_no_traceback(arguments, message, tmp_path):
+    answer = ainerd(*arguments, cwd=tmp_path)
     assert answer.returncode == 1
     assert "Traceback" not in answer.stderr
     assert any(word in answer.stderr for word in message.split("|"))
@@ -62,6 +65,21 @@ def test_file_that_is_not_there_is_named():
     answer = ainerd("classify", "none.npy")
     assert answer.returncode == 2
     assert "'none.npy' does not exist" in answer.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
+def test_frame_time_must_be_longer_than_nothing(seconds):
+    answer = ainerd("classify", __file__, "--frame-time", seconds)
+    assert answer.returncode == 2
+    assert "more than 0 s" in answer.stderr
+
+
+def test_name_with_brackets_is_printed_as_it_is(tmp_path):
+    path = tmp_path / "map[bold][x] :on:.npy"
+    path.write_text("no array")
+    answer = ainerd("classify", path)
+    assert answer.returncode == 1
+    assert answer.stderr == f"error: {path} is not a plain .npy array\n"
 
 
 def test_profile_install_writes_one_start_up_file(tmp_path):

@@ -29,18 +29,34 @@ def read_two_time(path: Path, dataset: str | None = None) -> TwoTimeFile:
     TwoTimeFile
         Filled squares, one per q-bin.
 
-    Notes
-    -----
-    A file that is damaged or holds no map is refused with a `FileFormatError` that
-    names the path inside it.
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged, or holds no map or detector frames; the text names the
+        path inside it.
     """
     path = Path(path)
     if dataset is None and path.suffix not in {".npy", ".npz"}:
         with open_hdf5(path) as file:
             is_result = aps_8idi.is_result(file)
+            holds_frames = not is_result and _holds_frames(file)
+        if holds_frames:
+            raise FileFormatError(
+                f"{path} holds detector frames: use --raw --partition FILE; "
+                "if they are maps, name them with --dataset PATH"
+            )
         if is_result:
             return aps_8idi.read_result(path)
     return two_time_files.read_bare_maps(path, dataset)
+
+
+def _holds_frames(file: h5py.File) -> bool:
+    """Return whether a file has the layout of a detector, or one stack and no map."""
+    shapes = array_datasets(file, {2, 3}).values()
+    stacks = [shape for shape in shapes if len(shape) == 3]
+    if eiger.is_master(file) or (stacks and aps_8idi.is_raw(file)):
+        return True
+    return len(stacks) == 1 and all(shape[-1] != shape[-2] for shape in shapes)
 
 
 @contextmanager
@@ -86,5 +102,5 @@ def _only_stack(file: h5py.File) -> str:
     listing = ", ".join(f"{name} {shape}" for name, shape in stacks.items()) or "none"
     raise FileFormatError(
         f"{file.filename}: which stack of frames? There are: {listing}. "
-        "Name one as `dataset`"
+        "Name one with --dataset PATH (dataset=...)"
     )

@@ -1,9 +1,13 @@
 """Two-time maps on their own: .npy, .npz, or a dataset of an HDF5 file."""
 
 from collections.abc import Mapping
+from lzma import LZMAError
 from pathlib import Path
+from struct import error as StructError  # noqa: N812 (an exception in all but its name)
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
+from zlib import error as ZlibError  # noqa: N812 (an exception in all but its name)
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +23,24 @@ from tiled_adapters.formats.adapters import MapsAdapter
 from tiled_adapters.formats.records import TwoTimeFile
 
 __all__ = ["TwoTimeFileAdapter", "read_bare_maps"]
+
+# What numpy and zipfile raise over damaged bytes, depending on where they are.
+_DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    BadZipFile,
+    EOFError,
+    LookupError,
+    LZMAError,
+    MemoryError,
+    RuntimeError,
+    StructError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+    ValueError,
+    ZlibError,
+)
 
 
 def read_bare_maps(path: Path, dataset: str | None = None) -> TwoTimeFile:
@@ -68,6 +90,8 @@ def _load_maps(path: Path, dataset: str | None) -> NDArray[np.float32]:
     maps = stored[np.newaxis] if stored.ndim == 2 else stored
     if not _is_maps(maps.shape):
         raise FileFormatError(f"{path}: shape {stored.shape} is no stack of squares")
+    if maps.dtype.kind not in "iuf":
+        raise FileFormatError(f"{path} holds {maps.dtype}, not real numbers")
     return maps.astype(np.float32)
 
 
@@ -78,8 +102,13 @@ def _is_maps(shape: tuple[int, ...]) -> bool:
 def _load_npy(path: Path, _dataset: str | None) -> NDArray[Any]:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise FileFormatError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise FileFormatError(
+            f"cannot read {path}: {error.strerror or error}"
+        ) from error
+    except _DAMAGE as error:
+        # numpy's own words advise to unpickle what may be anybody's file.
+        raise FileFormatError(f"{path} is not a plain .npy array") from error
 
 
 def _load_npz(path: Path, dataset: str | None) -> NDArray[Any]:
@@ -88,10 +117,14 @@ def _load_npz(path: Path, dataset: str | None) -> NDArray[Any]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             shapes = {name: archive[name].shape for name in archive.files}
             return np.asarray(archive[_choose(path, dataset, shapes)])
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        if isinstance(error, FileFormatError):
-            raise
-        raise FileFormatError(f"cannot read {path}: {error}") from error
+    except FileFormatError:
+        raise
+    except OSError as error:
+        raise FileFormatError(
+            f"cannot read {path}: {error.strerror or error}"
+        ) from error
+    except _DAMAGE as error:
+        raise FileFormatError(f"{path} is not a plain .npz of arrays") from error
 
 
 def _load_hdf5(path: Path, dataset: str | None) -> NDArray[Any]:
@@ -110,5 +143,6 @@ def _choose(path: Path, dataset: str | None, shapes: Mapping[str, Any]) -> str:
     listing = ", ".join(f"{name} {shapes[name]}" for name in candidates) or "none"
     wanted = "several arrays may be meant" if dataset is None else f"no {dataset!r}"
     raise FileFormatError(
-        f"{path}: {wanted}; square arrays are: {listing}. Name one as `dataset`"
+        f"{path}: {wanted}; square arrays are: {listing}. "
+        "Name one with --dataset PATH (dataset=...)"
     )

@@ -1,12 +1,19 @@
 """Files of an archive: which are found, how they are named, what is refused."""
 
 import h5py
+import httpx
 import numpy as np
 import pytest
 
-from ainerd_bluesky.errors import FileFormatError, PartitionError
+from ainerd_bluesky.errors import (
+    CatalogError,
+    FileFormatError,
+    PartitionError,
+    TwoTimeError,
+)
 from ainerd_bluesky.xpcs import QPartition
-from flows.archive import FileReading, analyse_file, file_uid, find_files
+from flows import archive
+from flows.archive import Archive, FileReading, analyse_file, file_uid, find_files
 from tiled_adapters.formats.qmap import write_partition
 
 pytest.importorskip("torch")
@@ -50,6 +57,27 @@ def test_uid_follows_name_and_content(tmp_path):
     uids = [file_uid(tmp_path / name) for name in ("a b.npy", "c.npy", "d.npy")]
     assert uids[0].startswith("a-b-")
     assert uids[0][-8:] == uids[1][-8:] != uids[2][-8:]
+
+
+def test_each_dataset_of_a_file_has_a_name_of_its_own(tmp_path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(b"1")
+    uids = [file_uid(path, name) for name in (None, "/x/maps", "x/maps", "x-maps")]
+    assert uids[1] == uids[2]
+    assert uids[1].startswith("a-x-maps-")
+    assert len({*uids}) == 3
+
+
+def test_two_datasets_of_one_file_are_two_results(tmp_path, rng, model):
+    with h5py.File(tmp_path / "maps.h5", "w") as file:
+        file["a"] = stationary_map(rng)
+        file["b"] = stationary_map(rng)
+    first, second = (
+        analyse_file(tmp_path / "maps.h5", model, FileReading(dataset=name))
+        for name in "ab"
+    )
+    assert (first.run_uid, first.key) != (second.run_uid, second.key)
+    assert second.provenance["metadata"]["dataset"] == "b"
 
 
 def test_bare_map_is_analysed(tmp_path, rng, model):
@@ -100,6 +128,99 @@ def test_damaged_file_is_named(tmp_path, model, suffix, content):
         analyse_file(path, model)
 
 
+@pytest.mark.parametrize("content", ["text", {"a": 1}], ids=["text", "pickle"])
+def test_npy_that_is_none_is_refused_without_advice_to_unpickle(
+    tmp_path, model, content
+):
+    path = tmp_path / "map.npy"
+    if isinstance(content, str):
+        path.write_text(content)
+    else:
+        np.save(path, np.array(content, dtype=object))
+    with pytest.raises(FileFormatError, match=r"not a plain \.npy array$"):
+        analyse_file(path, model)
+
+
+def test_words_are_no_map(tmp_path, model):
+    np.save(tmp_path / "words.npy", np.array([["a", "b"], ["c", "d"]]))
+    with pytest.raises(FileFormatError, match="not real numbers"):
+        analyse_file(tmp_path / "words.npy", model)
+
+
+@pytest.mark.parametrize("name", ["entry/data/data", "entry/data/data_000001", "stack"])
+def test_frames_that_are_not_announced_are_recognised(tmp_path, model, name):
+    path = tmp_path / "frames.h5"
+    with h5py.File(path, "w") as file:
+        file[name] = np.ones((12, 20, 30), np.uint16)
+    with pytest.raises(FileFormatError, match=r"frames\.h5 .*--raw --partition"):
+        analyse_file(path, model)
+
+
+def test_map_beside_other_arrays_is_no_frames(tmp_path, rng, model):
+    with h5py.File(tmp_path / "map.h5", "w") as file:
+        file["two_time"] = stationary_map(rng)
+        file["profiles"] = np.ones((4, 5, 6))
+    analysis = analyse_file(tmp_path / "map.h5", model)
+    assert analysis.summary["label"] == "stationary"
+
+
+class Catalog(dict[str, object]):
+    uri = "http://localhost/api/v1/metadata/"
+
+
+class Publisher:
+    def __init__(self, failure=None):
+        self.failure = failure
+
+    def __call__(self, _results):
+        return self
+
+    def publish(self, _analysis):
+        if self.failure:
+            raise self.failure
+
+
+@pytest.fixture
+def ingest(monkeypatch, tmp_path, rng, model):
+    """Ingest three maps with a publisher that may fail."""
+
+    def run(failure=None):
+        monkeypatch.setattr(archive, "ResultsPublisher", Publisher(failure))
+        monkeypatch.setattr(archive, "register_file", lambda *_, **__: None)
+        paths = [tmp_path / name for name in ("a.npy", "b.npy", "c.npy")]
+        for path in paths:
+            np.save(path, stationary_map(rng))
+        catalog = Catalog({"processed/xpcs": {}})
+        return list(Archive(catalog, model, FileReading()).ingest(paths))
+
+    return run
+
+
+def test_server_that_fails_ends_the_work_and_the_rest_is_listed(ingest):
+    rows = ingest(httpx.ConnectError("refused"))
+    assert [row.error for row in rows] == ["server: refused", "not tried", "not tried"]
+    assert not any(row.is_done for row in rows)
+
+
+def test_map_that_cannot_be_analysed_is_one_row_and_the_rest_goes_on(
+    ingest, monkeypatch
+):
+    def analyse(path, *_):
+        if path.name == "b.npy":
+            raise TwoTimeError("not a map")
+        return analyse_file(path, *_)
+
+    monkeypatch.setattr(archive, "analyse_file", analyse)
+    rows = ingest()
+    assert [row.error for row in rows] == [None, "not a map", None]
+    assert all(row.is_done for row in rows)
+
+
+def test_catalog_of_another_layout_is_refused_with_the_cure(model):
+    with pytest.raises(CatalogError, match=r"processed/xpcs.*ainerd serve"):
+        Archive(Catalog(), model, FileReading())
+
+
 def test_frames_without_a_partition_are_refused_with_the_option(frames_file, model):
     with pytest.raises(PartitionError, match="--partition"):
         analyse_file(frames_file, model, FileReading(is_raw=True))
@@ -113,4 +234,4 @@ def test_partition_of_another_shape_makes_an_invalid_result(
     reading = FileReading(is_raw=True, partition=tmp_path / "other.hdf")
     summary = analyse_file(frames_file, model, reading).summary
     assert summary["label"] == "invalid"
-    assert "(n, 5, 5)" in " ".join(summary["quality"]["reasons"])
+    assert "(5, 5)" in " ".join(summary["quality"]["reasons"])

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import pytest
 
 from ainerd_bluesky.errors import CatalogError, ConfigError
-from tiled_adapters.serving import _listen, _require_unserved, ensure_api_key
+from tiled_adapters.serving import _listen, ensure_api_key, require_unserved
 
 
 def test_key_is_made_once_and_kept_private(tmp_path):
@@ -40,7 +40,7 @@ def test_folder_has_one_server_at_a_time(tmp_path, note, is_refused):
         else nullcontext()
     )
     with outcome:
-        _require_unserved(tmp_path / "server.json")
+        require_unserved(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["a-b", "ä1", "a b"])
