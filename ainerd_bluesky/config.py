@@ -67,6 +67,8 @@ class ReductionConfig(_Section):
     """Lags before the multi-tau correlator halves the time resolution."""
     max_frames: Annotated[int, Field(ge=32)] = 8192
     """Longest series a full two-time map is made of."""
+    max_map_bytes: Annotated[int, Field(ge=1_000_000)] = 4_000_000_000
+    """Most memory for the two-time maps of one run; a longer series is refused."""
 
 
 class ClassificationConfig(_Section):
@@ -81,8 +83,9 @@ class ClassificationConfig(_Section):
 class CatalogConfig(_Section):
     """Where runs are found and results go."""
 
-    uri: str = "http://127.0.0.1:8000"
-    """Tiled URI or Tiled profile name; the key is read from TILED_API_KEY."""
+    uri: Annotated[str, Field(pattern=r"^[^?]+$")] = "http://127.0.0.1:8000"
+    """Tiled URI or Tiled profile name, without `?api_key=`: the key is read from
+    TILED_API_KEY and stands in no file."""
     raw: str = "raw"
     """Path of the container of runs."""
     processed: str = "processed/xpcs"
@@ -104,6 +107,8 @@ class FlowConfig(_Section):
     """`<flow>/<deployment>` for the runner `deployment`."""
     prefect_api_url: str = "http://127.0.0.1:4200/api"
     """Prefect server for the runner `deployment`."""
+    file_patience: Annotated[float, Field(ge=0)] = 60.0
+    """Seconds after a run in which a detector file may still come, or be completed."""
 
 
 class BeamlineConfig(_Section):

@@ -5,13 +5,14 @@ import os
 import pkgutil
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bluesky import RunEngine
 from rich.console import Console
+from rich.markup import escape
 from tiled.client.container import Container
 
 from ainerd_bluesky.callbacks.follower import ResultFollower
@@ -47,8 +48,8 @@ class Installation:
         Finished runs on their way to a label.
     follower : ResultFollower
         Knows the labels; hand it to `autonomous_xpcs` as the results.
-    writer : RunWriter
-        Writes runs to Tiled.
+    writer : RunWriter or None
+        Writes runs to Tiled; None where the beamline does that itself.
     worker : WorkerProcess
         Analyses runs.
     unsubscribe : callable
@@ -60,7 +61,7 @@ class Installation:
     config: BeamlineConfig
     outbox: Outbox
     follower: ResultFollower
-    writer: RunWriter
+    writer: RunWriter | None
     worker: WorkerProcess
     unsubscribe: Callable[[], None]
     disconnect: Callable[[], None]
@@ -74,7 +75,7 @@ class Installation:
         )
 
     def retry(self, run_uid: str) -> list[str]:
-        """Put failed runs back in the queue.
+        """Put runs back in the queue: failed ones, or else those that are done.
 
         Parameters
         ----------
@@ -89,13 +90,16 @@ class Installation:
         Raises
         ------
         OutboxError
-            If no failed run begins so.
+            If no failed run and none that is done begins so.
         """
         failed = [job.run_uid for job in self.outbox.jobs("failed")]
         wanted = [uid for uid in failed if uid.startswith(run_uid)]
+        if run_uid and not wanted:
+            done = [job.run_uid for job in self.outbox.jobs("done")]
+            wanted = [uid for uid in done if uid.startswith(run_uid)]
         if not wanted:
             raise OutboxError(
-                f"no failed run begins with {run_uid!r}; failed: {failed}"
+                f"no failed or done run begins with {run_uid!r}; failed: {failed}"
             )
         for uid in wanted:
             self.outbox.requeue(uid)
@@ -119,7 +123,8 @@ class Installation:
         """
         atexit.unregister(self.close)
         self.unsubscribe()
-        self.writer.close()
+        if self.writer is not None:
+            self.writer.close()
         has_ended = self.worker.close(timeout)
         self.follower.close()
         self.disconnect()
@@ -132,6 +137,7 @@ def install(
     *,
     api_key: str | None = None,
     live: bool = True,
+    write: bool = True,
 ) -> Installation:
     """Write the runs of a RunEngine to Tiled and classify each one that fits.
 
@@ -149,6 +155,9 @@ def install(
         Key of the Tiled server; unset: the environment's TILED_API_KEY.
     live : bool, optional
         Print each label in this session as soon as it is there.
+    write : bool, optional
+        False where the beamline writes its runs to Tiled itself: a second writer would
+        be in the way of the first. Runs are looked for in ``catalog.raw`` either way.
 
     Returns
     -------
@@ -162,18 +171,24 @@ def install(
     )
     before = _installations.get(RE)
     if before is not None:
-        if before.config == config:
+        if before.config == config and (before.writer is not None) == write:
             return before
         before.close()
 
-    installation = _install(RE, config, api_key, Console() if live else None)
+    console = Console() if live else None
+    installation = _install(RE, config, api_key, console, write=write)
     _installations[RE] = installation
     atexit.register(installation.close, timeout=0.0)
     return installation
 
 
 def _install(
-    RE: RunEngine, config: BeamlineConfig, api_key: str | None, console: Console | None
+    RE: RunEngine,
+    config: BeamlineConfig,
+    api_key: str | None,
+    console: Console | None,
+    *,
+    write: bool,
 ) -> Installation:
     outbox = Outbox(config.flow.outbox)
     connections = _Connections(config, api_key)
@@ -184,17 +199,42 @@ def _install(
         console=console,
         look_after=worker.ensure,
     )
-    writer = RunWriter(
-        lambda: connections.open(config.catalog.raw),
-        allowed_roots=config.catalog.allowed_roots,
-        backup_folder=outbox.folder / "backup",
-    )
+    writer = _make_writer(config, connections, outbox.folder) if write else None
     trigger = RunStopTrigger(
         outbox, config.technique, on_queued=lambda uid, _: follower.follow(uid)
     )
     # In this order: a run is in Tiled by the time it is queued.
+    unsubscribe = _subscribe(RE, [trigger] if writer is None else [writer, trigger])
+    _warn_without_server(connections, config.catalog.raw, outbox.folder)
+    return Installation(
+        config, outbox, follower, writer, worker, unsubscribe, connections.close
+    )
+
+
+def _make_writer(
+    config: BeamlineConfig, connections: "_Connections", folder: Path
+) -> RunWriter:
+    roots = config.catalog.allowed_roots
+    if not roots:
+        _warn(
+            "No allowed folder:",
+            f"catalog.allowed_roots of beamline {config.name!r} is empty, so no run "
+            "with detector files goes to Tiled, and none is labelled. Name the folders "
+            "of the detector files there.",
+        )
+    return RunWriter(
+        lambda: connections.open(config.catalog.raw),
+        allowed_roots=roots,
+        backup_folder=folder / "backup",
+    )
+
+
+def _subscribe(
+    RE: RunEngine, callbacks: Sequence[Callable[[str, Any], None]]
+) -> Callable[[], None]:
+    """Put callbacks on a RunEngine; return what takes them off again."""
     engine: Any = RE  # Bluesky's RunEngine has no types.
-    tokens = [engine.subscribe(writer), engine.subscribe(trigger)]
+    tokens = [engine.subscribe(callback) for callback in callbacks]
 
     def unsubscribe() -> None:
         for token in tokens:
@@ -202,10 +242,7 @@ def _install(
         tokens.clear()
         _installations.pop(RE, None)
 
-    _warn_without_server(connections, config.catalog.raw, outbox.folder / "backup")
-    return Installation(
-        config, outbox, follower, writer, worker, unsubscribe, connections.close
-    )
+    return unsubscribe
 
 
 def _start_worker(
@@ -248,15 +285,19 @@ class _Connections:
             self._opened.pop().context.http_client.close()
 
 
-def _warn_without_server(
-    connections: _Connections, path: str, backup_folder: Path
-) -> None:
+def _warn_without_server(connections: _Connections, path: str, folder: Path) -> None:
     try:
         connections.open(path)
     except CatalogError as error:
-        Console(stderr=True).print(
-            f"[bold yellow]No Tiled for now:[/] {error}\nScans work; until then runs "
-            f"are kept in {backup_folder} and labelled when the server is there.",
-            soft_wrap=True,
-            highlight=False,
+        _warn(
+            "No Tiled for now:",
+            f"{error}\nScans work; until then runs are kept in {folder} and labelled "
+            "when the server is there.",
         )
+
+
+def _warn(heading: str, text: str) -> None:
+    console = Console(stderr=True)
+    # Brackets in the text, such as those of [catalog], are no markup.
+    line = f"[bold yellow]{heading}[/] {escape(text)}"
+    console.print(line, soft_wrap=True, highlight=False)

@@ -1,5 +1,6 @@
 """Plans for XPCS: one scan of one sample, and a series that chooses for itself."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Protocol, TypedDict, Unpack
 
@@ -9,10 +10,12 @@ from bluesky.protocols import Movable, Preparable, Readable
 from bluesky.utils import MsgGenerator
 from ophyd_async.core import TriggerInfo
 
-from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.errors import AinerdError, ConfigError
 from ainerd_bluesky.selection.protocols import Observation, Results, Selector
 
 __all__ = ["autonomous_xpcs", "wait_for_label", "xpcs_scan"]
+
+logger = logging.getLogger(__name__)
 
 _EXPOSED_FRACTION = 0.9
 _EXPOSURE_PATIENCE = 120.0
@@ -54,7 +57,7 @@ def xpcs_scan(
     frame_time : float, optional
         Start-to-start time of frames, in seconds.
     md : mapping, optional
-        More for the start document.
+        More for the start document; what it says goes before what the plan says.
 
     Yields
     ------
@@ -68,11 +71,11 @@ def xpcs_scan(
 
     Raises
     ------
-    SelectionError
+    ConfigError
         If the number of frames or the frame time cannot be used.
     """
     if n_frames < 1 or not frame_time > 0:
-        raise SelectionError(
+        raise ConfigError(
             f"need n_frames >= 1 and frame_time > 0, got {n_frames} and {frame_time}"
         )
 
@@ -146,8 +149,9 @@ def autonomous_xpcs(
 ) -> MsgGenerator[list[str]]:
     """Let a selector choose sample after sample by what it learned so far.
 
-    A run without a label in time teaches nothing, and the series goes on: its sample
-    is not suggested again. The series ends early when no candidate is left.
+    A run without a label in time, or with one that the selector cannot use, teaches
+    nothing, and the series goes on: its sample is not suggested again. The series ends
+    early when no candidate is left.
 
     Parameters
     ----------
@@ -186,5 +190,13 @@ def autonomous_xpcs(
         run_uids.append(run_uid)
         summary = yield from wait_for_label(results, run_uid, timeout)
         if summary is not None:
-            selector.ingest([Observation.from_summary(sample, summary)])
+            _teach(selector, sample, summary)
     return run_uids
+
+
+def _teach(selector: Selector, sample: str, summary: Mapping[str, Any]) -> None:
+    """Tell the selector of a result; one that it cannot use is logged."""
+    try:
+        selector.ingest([Observation.from_summary(sample, summary)])
+    except AinerdError as error:
+        logger.warning("nothing is learned of sample %r: %s", sample, error)

@@ -1,1 +1,1 @@
-"""To be written."""
+"""The steps after a run: in a warm process, in a Prefect flow, over an archive."""

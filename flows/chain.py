@@ -1,11 +1,14 @@
 """The steps from a finished run to its published label, as plain functions."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
+import numpy as np
+from numpy.typing import NDArray
 from tiled.client.container import Container
 from tiled.client.utils import ClientError
 
@@ -113,7 +116,8 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
 
     Notes
     -----
-    A run that is not in the catalog, or not finished, is a `RunNotReadyError`.
+    A run that is not in the catalog, or not finished, is a `RunNotReadyError`. So is
+    one whose file cannot be read, for the first `file_patience` seconds.
     """
     start, stop = _documents(run_uid, config, catalog)
     acquisition = Acquisition(
@@ -141,6 +145,7 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
     try:
         frames = read_run(catalog, run_uid, config)
     except (FileFormatError, FrameStackError) as error:
+        _raise_if_early(error, acquisition, config)
         return RunReading(acquisition, None, ("unreadable", str(error)))
     acquisition = replace(
         acquisition,
@@ -154,7 +159,8 @@ def reduce(reading: RunReading, config: BeamlineConfig) -> Reduction:
     """Make correlation functions of a run's frames.
 
     Frames that cannot be read, or do not fit the partition, make a refused reduction:
-    the run is recorded, as invalid.
+    the run is recorded, as invalid. Soon after the run they may still come: then it is
+    a `RunNotReadyError`.
 
     Parameters
     ----------
@@ -174,7 +180,7 @@ def reduce(reading: RunReading, config: BeamlineConfig) -> Reduction:
     partition = _partition(config)
     try:
         return reduce_frames(
-            reading.frames.blocks(config.reduction.block_frames),
+            _blocks(reading.frames, reading.acquisition, config),
             partition,
             frame_time=reading.frames.frame_time,
             config=config,
@@ -297,6 +303,30 @@ def _documents(
     if not metadata.get("stop"):
         raise RunNotReadyError(f"run {run_uid} has no stop document yet")
     return dict(metadata["start"]), dict(metadata["stop"])
+
+
+def _blocks(
+    frames: RunFrames, acquisition: Acquisition, config: BeamlineConfig
+) -> Iterator[NDArray[np.generic]]:
+    """Yield frames; the detector's file may come late over a network drive."""
+    try:
+        yield from frames.blocks(config.reduction.block_frames)
+    # Where the file is not there at all the server is asked, and cannot open it either.
+    except (FileFormatError, FrameStackError, ClientError) as error:
+        _raise_if_early(error, acquisition, config)
+        raise
+
+
+def _raise_if_early(
+    error: Exception, acquisition: Acquisition, config: BeamlineConfig
+) -> None:
+    """Raise `RunNotReadyError` as long as the detector's file may still come."""
+    age = time.time() - (acquisition.metadata["stop_time"] or 0.0)
+    # A clock that is a little ahead must not make a run old, nor young for ever.
+    if abs(age) < config.flow.file_patience:
+        raise RunNotReadyError(
+            f"the file of run {acquisition.run_uid} may still come: {error}"
+        ) from error
 
 
 def _partition(config: BeamlineConfig) -> QPartition:

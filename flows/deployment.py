@@ -1,13 +1,14 @@
 """Hand runs to a Prefect deployment, with plain HTTP."""
 
+from contextlib import suppress
 from typing import Any
 
 import httpx
 
 from ainerd_bluesky.callbacks.outbox import Job
-from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.config import BeamlineConfig, load_beamline
 from ainerd_bluesky.errors import CatalogError, ConfigError
-from ainerd_bluesky.profiles import list_beamlines
+from ainerd_bluesky.profiles import beamline_path, find_profiles
 
 __all__ = ["DeploymentRunner"]
 
@@ -27,7 +28,7 @@ class DeploymentRunner:
         Names the server and the deployment.
     reference : str
         What the configuration was read from; the flow gets the beamline's name
-        instead, where the profiles know it.
+        instead, where the profiles say the very same of it.
     transport : httpx.BaseTransport, optional
         How to reach the server, if not by the network.
     """
@@ -40,8 +41,8 @@ class DeploymentRunner:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._flow = config.flow
-        is_known = config.name in list_beamlines()
-        self._beamline = config.name if is_known else reference
+        is_known = _is_profile(config)
+        self._beamline = config.name if is_known else str(beamline_path(reference))
         self._client = httpx.Client(
             base_url=config.flow.prefect_api_url, timeout=_TIMEOUT, transport=transport
         )
@@ -101,3 +102,11 @@ class DeploymentRunner:
             )
         answer.raise_for_status()
         return str(answer.json()["id"])
+
+
+def _is_profile(config: BeamlineConfig) -> bool:
+    """Return whether the profiles hold this configuration under its own name."""
+    named = find_profiles() / "beamlines" / f"{config.name}.toml"
+    with suppress(ConfigError):
+        return load_beamline(named) == config
+    return False

@@ -42,8 +42,9 @@ def _step(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
         name=name,
         cache_policy=NO_CACHE,
         persist_result=False,
-        retries=3,
-        retry_delay_seconds=[1, 3, 10],
+        # The last try comes when a late detector file is no longer waited for.
+        retries=4,
+        retry_delay_seconds=[1, 3, 10, 60],
         retry_condition_fn=_may_get_better,
     )
 

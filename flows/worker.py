@@ -81,22 +81,22 @@ class Worker:
         """Do one job; return False if there was nothing to do, or no way to."""
         try:
             self._keep_house()
-            if not self._outbox.counts()["new"]:
+            if not self._outbox.has_due():
                 return False
             self._runner.prepare()
             self._pause = 0.0
             job = self._outbox.claim()
+            if job is None:
+                return False
+            self._do(job)
         except CatalogError as error:
             self._pause = min(2 * self._pause + 1.0, _LONGEST_PAUSE)
             logger.warning("%s; next try in %.0f s", error, self._pause)
             return False
         except Exception:
             self._pause = _LONGEST_PAUSE
-            logger.exception("no job can be taken; next try in %.0f s", self._pause)
+            logger.exception("no job can be done; next try in %.0f s", self._pause)
             return False
-        if job is None:
-            return False
-        self._do(job)
         return True
 
     def _do(self, job: Job) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 from urllib.parse import urlparse
 
@@ -12,19 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 from tiled.utils import path_from_uri
 
-from ainerd_bluesky.errors import FileFormatError
+from ainerd_bluesky.errors import AinerdError, FileFormatError
 
 __all__ = [
     "array_datasets",
     "foreign_part",
+    "holds",
     "local_path",
+    "member_names",
     "open_hdf5",
     "read_array",
+    "read_numbers",
     "read_scalar",
     "read_text",
     "require_dataset",
     "require_under",
 ]
+
+# What h5py raises over damaged bytes, depending on where they are.
+_DAMAGE = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def local_path(uri: str) -> Path:
@@ -95,14 +110,94 @@ def open_hdf5(path: Path, *, swmr: bool = False) -> Iterator[h5py.File]:
     Raises
     ------
     FileFormatError
-        If the file is missing, cut off, or not HDF5.
+        If the file is missing, cut off, or not HDF5, or if h5py stumbles over it later
+        in the `with` block. Errors from elsewhere in that block pass unchanged.
     """
     try:
         file = h5py.File(path, "r", locking=False, swmr=swmr)
-    except OSError as error:
-        raise FileFormatError(f"cannot open {path} as HDF5: {error}") from error
-    with file:
-        yield file
+    except _DAMAGE as error:
+        # A damaged link may lead to a name that is no text, and could not be logged.
+        text = f"cannot open {path} as HDF5: {error}"
+        raise FileFormatError(text.encode(errors="replace").decode()) from error
+    try:
+        with file:
+            yield file
+    except _DAMAGE as error:
+        if isinstance(error, AinerdError) or not _is_raised_by_h5py(error):
+            raise
+        raise FileFormatError(f"{path} is damaged: {error}") from error
+
+
+def _is_raised_by_h5py(error: BaseException) -> bool:
+    """Return whether an error came out of h5py, not out of its caller."""
+    modules = (
+        str(frame.f_globals.get("__name__", ""))
+        for frame, _ in walk_tb(error.__traceback__)
+    )
+    return any(module.partition(".")[0] == "h5py" for module in modules)
+
+
+def holds(file: h5py.File, name: str) -> bool:
+    """Return whether there is something of that name.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    name : str
+        Path inside the file.
+
+    Returns
+    -------
+    bool
+        False also for a soft link to nowhere.
+
+    Raises
+    ------
+    FileFormatError
+        If the way there is damaged.
+    """
+    try:
+        return name in file
+    except _DAMAGE as error:
+        place = f"{file.filename}: cannot look for {name}"
+        raise FileFormatError(f"{place}: {error}") from error
+
+
+def member_names(file: h5py.File, name: str) -> list[str]:
+    """Return the sorted names below a group; none if there is no such group.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    name : str
+        Path inside the file.
+
+    Returns
+    -------
+    list of str
+        Names, without the path of the group.
+
+    Raises
+    ------
+    FileFormatError
+        If a name is no text, or the group is damaged.
+    """
+    if not holds(file, name):
+        return []
+    group = _open_item(file, name)
+    names = list(group) if isinstance(group, h5py.Group) else []
+    if not all(isinstance(member, str) for member in names):
+        raise FileFormatError(f"{file.filename}: a name below {name} is not UTF-8")
+    return sorted(names)
+
+
+def _open_item(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset:
+    try:
+        return file[name]
+    except _DAMAGE as error:
+        raise FileFormatError(f"{file.filename}: cannot open {name}") from error
 
 
 def require_dataset(file: h5py.File, name: str) -> h5py.Dataset:
@@ -125,10 +220,7 @@ def require_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     FileFormatError
         If there is no such dataset, or its values lie elsewhere.
     """
-    try:
-        dataset = file[name]
-    except (KeyError, OSError) as error:
-        raise FileFormatError(f"{file.filename}: cannot open {name}") from error
+    dataset = _open_item(file, name)
     if not isinstance(dataset, h5py.Dataset):
         raise FileFormatError(f"{file.filename}: {name} is not a dataset")
     if _is_foreign(file, dataset):
@@ -152,15 +244,11 @@ def foreign_part(file: h5py.File, name: str = "/") -> str | None:
         Path of the first external link, external or virtual dataset; None if all
         values lie in the file.
 
-    Raises
-    ------
-    FileFormatError
-        If there is nothing of that name.
+    Notes
+    -----
+    A name that cannot be opened is a `FileFormatError`.
     """
-    try:
-        pending = [file[name]]
-    except (KeyError, OSError) as error:
-        raise FileFormatError(f"{file.filename}: cannot open {name}") from error
+    pending = [_open_item(file, name)]
     seen = set()
     while pending:
         item = pending.pop()
@@ -209,30 +297,60 @@ def read_array(
     """
     try:
         return np.asarray(dataset[selection])
-    except OSError as error:
+    except _DAMAGE as error:
         place = f"{dataset.file.filename}: {dataset.name}"
         raise FileFormatError(f"{place} is damaged: {error}") from error
 
 
+def read_numbers(file: h5py.File, name: str) -> NDArray[Any]:
+    """Read a dataset of real numbers.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    name : str
+        Path inside the file.
+
+    Returns
+    -------
+    ndarray
+        Integers, floating point numbers or truth values.
+
+    Raises
+    ------
+    FileFormatError
+        If there is no such dataset, it is damaged, or holds something else.
+    """
+    dataset = require_dataset(file, name)
+    if dataset.dtype.kind not in "biuf":
+        raise FileFormatError(
+            f"{file.filename}: {name} holds {dataset.dtype}, not real numbers"
+        )
+    return read_array(dataset)
+
+
 def read_scalar(file: h5py.File, name: str) -> float | None:
     """Read one number, however it is wrapped; None where it is absent."""
-    if name not in file:
+    if not holds(file, name):
         return None
-    value = read_array(require_dataset(file, name))
-    if value.size != 1 or value.dtype.kind not in "iuf":
+    dataset = require_dataset(file, name)
+    if dataset.size != 1 or dataset.dtype.kind not in "iuf":
         return None
+    value = read_array(dataset)
     return float(value.reshape(-1)[0])
 
 
 def read_text(file: h5py.File, name: str) -> str | None:
     """Read one string; None where it is absent or not a string."""
-    if name not in file:
+    if not holds(file, name):
         return None
-    value = read_array(require_dataset(file, name))
-    if value.size != 1:
+    dataset = require_dataset(file, name)
+    # Damage can make anything of a type, and HDF5 crash when it reads what is no text.
+    if dataset.size != 1 or h5py.check_string_dtype(dataset.dtype) is None:
         return None
-    text = value.reshape(-1)[0]
-    return text.decode() if isinstance(text, bytes) else str(text)
+    text = read_array(dataset).reshape(-1)[0]
+    return text.decode(errors="replace") if isinstance(text, bytes) else str(text)
 
 
 def array_datasets(

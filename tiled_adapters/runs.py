@@ -41,13 +41,15 @@ class RunFrames:
     Parameters
     ----------
     shape : tuple of int
-        (n_frames, n_rows, n_cols), the frames of all events in order.
+        (n_frames, n_rows, n_cols): one event, or events of one frame each.
     dtype : dtype
         Of a pixel.
     path : Path or None
         The detector's file; None where it cannot be read and the server is asked.
     dataset : str or None
-        Path of the frames inside the file.
+        Path of the frames inside the file; None without a file.
+    field : str
+        Data key of the detector.
     frame_time : float or None
         Start-to-start time of frames, in seconds; None if the run does not tell.
     start, stop : dict
@@ -60,6 +62,7 @@ class RunFrames:
     dtype: np.dtype[Any]
     path: Path | None
     dataset: str | None
+    field: str
     frame_time: float | None
     start: Mapping[str, Any]
     stop: Mapping[str, Any]
@@ -116,10 +119,13 @@ def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFra
     Raises
     ------
     UnsuitableRunError
-        If the run is of another technique, or has no frames of that detector.
+        If the run is of another technique, or has no frames of that detector or not the
+        frame time that is configured.
 
     Notes
     -----
+    A run of several events with several frames each is a `FrameStackError`: time passes
+    between events, so their frames are no one series.
     A run that is not there or not finished is a `RunNotReadyError`: worth another try.
     """
     run = _finished_run(catalog, run_uid, config.catalog.raw)
@@ -133,10 +139,11 @@ def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFra
     path, dataset = _direct_access(node, config.catalog.allowed_roots)
     n_rows, n_cols = node.shape[-2:]
     return RunFrames(
-        shape=(int(np.prod(node.shape[:-2])), n_rows, n_cols),
+        shape=(_series_length(node.shape, stop, config), n_rows, n_cols),
         dtype=node.dtype,
         path=path,
         dataset=dataset,
+        field=config.detector.field,
         frame_time=_frame_time(run, start, config),
         start=start,
         stop=stop,
@@ -178,6 +185,23 @@ def _detector_node(run: Container, run_uid: str, config: BeamlineConfig) -> Arra
     return node
 
 
+def _series_length(
+    shape: tuple[int, ...], stop: Mapping[str, Any], config: BeamlineConfig
+) -> int:
+    """Return the number of frames, if they follow one another without a break."""
+    n_frames = int(np.prod(shape[:-2]))
+    if len(shape) > 3:
+        n_events = int(np.prod(shape[:-3]))
+    else:  # the events were joined: only the run still knows how many they were
+        n_events = stop.get("num_events", {}).get(config.detector.stream, n_frames)
+    if 1 < n_events < n_frames:
+        raise FrameStackError(
+            f"run has {n_events} events of {n_frames / n_events:g} frames: "
+            "a series is one event"
+        )
+    return n_frames
+
+
 def _direct_access(
     node: ArrayClient, allowed_roots: Iterable[Path]
 ) -> tuple[Path | None, str | None]:
@@ -202,28 +226,45 @@ def _frame_time(
     if config.detector.frame_time is not None:
         return config.detector.frame_time
     field = config.detector.frame_time_field
-    configuration = run[config.detector.stream].metadata.get("configuration", {})
-    values = [
-        device["data"][field]
-        for device in configuration.values()
-        if field in device.get("data", {})
-    ]
-    value = values[0] if values else start.get("frame_time")
-    return float(value) if value else None
+    if field is None:
+        value = start.get("frame_time")
+    else:
+        value = _configuration_value(run, field, config.detector.stream)
+    try:
+        return float(value) if value else None
+    except (TypeError, ValueError) as error:
+        raise UnsuitableRunError(f"frame time is {value!r}, not seconds") from error
+
+
+def _configuration_value(run: Container, field: str, stream: str) -> Any:  # noqa: ANN401
+    """Return what the run's devices were configured to."""
+    devices = run[stream].metadata.get("configuration", {}).values()
+    values = {
+        key: value
+        for device in devices
+        for key, value in device.get("data", {}).items()
+    }
+    if field not in values:
+        raise UnsuitableRunError(
+            f"frame_time_field {field!r} is not in the configuration of stream "
+            f"{stream!r}, only {sorted(values)}"
+        )
+    return values[field]
 
 
 def _blocks(stack: _Stack, n_frames: int, block_frames: int) -> Iterator[NDArray[Any]]:
-    """Yield blocks of a stack (n, y, x) or (events, n, y, x)."""
-    *events, per_event = stack.shape[:-2]
-    if int(np.prod(stack.shape[:-2])) < n_frames:
+    """Yield blocks of a stack (n, y, x), (1, n, y, x) or (n, 1, y, x)."""
+    leading = stack.shape[:-2]
+    axis = int(np.argmax(leading))
+    if leading[axis] < n_frames:
         raise FrameStackError(
             f"the file has shape {stack.shape}, the run {n_frames} frames"
         )
-    end = n_frames if not events else per_event
-    for event in np.ndindex(*events):
-        for first in range(0, end, block_frames):
-            part = slice(first, min(first + block_frames, end))
-            try:
-                yield np.asarray(stack[(*event, part)])
-            except OSError as error:
-                raise FileFormatError(f"frames cannot be read: {error}") from error
+
+    selection: list[int | slice] = [0] * len(leading)
+    for first in range(0, n_frames, block_frames):
+        selection[axis] = slice(first, min(first + block_frames, n_frames))
+        try:
+            yield np.asarray(stack[tuple(selection)])
+        except OSError as error:
+            raise FileFormatError(f"frames cannot be read: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from tiled.client.container import Container
 
-from ainerd_bluesky.callbacks.writer import tiled_writer
+from ainerd_bluesky.callbacks.writer import is_written_here, tiled_writer
 
 __all__ = ["replay_backups"]
 
@@ -22,8 +22,8 @@ def replay_backups(
     """Write the complete runs in a backup folder to Tiled.
 
     A file moves to ``replayed``, or to ``refused`` if Tiled does not take the run; one
-    without a stop document stays. What is left in Tiled of a run whose writing broke
-    off is replaced.
+    without a stop document stays. What our own writer left in Tiled of a run when it
+    broke off is replaced; what another writer wrote is never touched.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ def _write(
     allowed_roots: Sequence[Path],
 ) -> bool:
     run_uid = documents[0][1]["uid"]
-    if run_uid in container:
-        container.delete_contents([run_uid], recursive=True, external_only=False)
+    if not _make_room(run_uid, container):
+        return False
     writer = tiled_writer(container, allowed_roots=allowed_roots, backup_folder=None)
     try:
         for name, doc in documents:
@@ -80,6 +80,20 @@ def _write(
     except Exception:
         logger.exception("Tiled refused run %s", run_uid)
         return False
+    return True
+
+
+def _make_room(run_uid: str, container: Container) -> bool:
+    """Delete what our writer left of a run; False if the run is another writer's."""
+    if run_uid not in container:
+        return True
+    if not is_written_here(container[run_uid]):
+        logger.warning(
+            "run %s is in Tiled without an end, by another writer: left as it is",
+            run_uid,
+        )
+        return False
+    container.delete_contents([run_uid], recursive=True, external_only=False)
     return True
 
 

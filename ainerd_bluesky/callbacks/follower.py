@@ -70,8 +70,7 @@ class ResultFollower:
     def follow(self, run_uid: str) -> "Future[Summary | None]":
         """Return the result to come; None in it means there will be none."""
         if run_uid not in self._results:
-            for old in list(self._results)[:-_MAX_RESULTS]:
-                del self._results[old]
+            self._evict()
             self._results[run_uid] = Future()
         return self._results[run_uid]
 
@@ -102,6 +101,12 @@ class ResultFollower:
         """End the thread."""
         self._is_closed.set()
         self._thread.join(timeout)
+
+    def _evict(self) -> None:
+        """Drop the oldest results; a run without one is still waited for."""
+        finished = [uid for uid, f in list(self._results.items()) if f.done()]
+        for run_uid in finished[:-_MAX_RESULTS]:
+            self.forget(run_uid)
 
     def _work(self) -> None:
         while not self._is_closed.wait(_POLL_INTERVAL):

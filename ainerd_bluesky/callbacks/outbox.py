@@ -25,6 +25,7 @@ JobState = Literal["new", "cur", "done", "failed"]
 
 _STATES: tuple[JobState, ...] = ("new", "cur", "done", "failed")
 _LEFTOVER_AGE = 3600.0
+_MAX_LOSSES = 2
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,11 @@ class Outbox:
                     return claimed
         return None
 
+    def has_due(self) -> bool:
+        """Return whether a job is due; the ended ones are not looked at."""
+        now = time.time()
+        return any(job.not_before <= now for job in self._jobs("new"))
+
     def done(self, job: Job, **information: object) -> None:
         """End a claimed job well; `information` goes to the end of its log."""
         self._finish(job.noted("done", **information), "done")
@@ -191,18 +197,25 @@ class Outbox:
         return "new"
 
     def recover(self) -> int:
-        """Give back the claims of crashed owners; return how many there were."""
+        """Give back the claims of crashed owners.
+
+        A job that two owners did not survive is failed: it may have been the cause.
+
+        Returns
+        -------
+        int
+            Number of claims without an owner.
+        """
         dead = [path for path in self._files("cur") if not self._is_held(path)]
         n_recovered = 0
         for path in dead:
-            owner = _owner(path)
             job = self._take(path)
             if job is None:
                 continue
             if self._path(job.run_uid, "done").exists():
                 self._release(job)
                 continue
-            self.retry(job, f"its worker {owner} ended before the job did")
+            self._give_back(job.noted("lost", owner=_owner(path)))
             n_recovered += 1
         self._sweep()
         return n_recovered
@@ -333,6 +346,14 @@ class Outbox:
         if job.claim:
             (self.folder / "cur" / job.claim).unlink(missing_ok=True)
 
+    def _give_back(self, job: Job) -> None:
+        n_losses = _count_losses(job)
+        if n_losses >= _MAX_LOSSES:
+            self.fail(job, f"the worker died {n_losses} times on it")
+        else:
+            owner = job.log[-1]["owner"]
+            self.retry(job, f"its worker {owner} ended before the job did")
+
     def _is_held(self, path: Path) -> bool:
         host, _, process = _owner(path).partition(":")
         with contextlib.suppress(FileNotFoundError):
@@ -355,6 +376,13 @@ class Outbox:
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
                     path.unlink()
+
+
+def _count_losses(job: Job) -> int:
+    """Return how many owners were lost since the job was put (back) by a person."""
+    events = [line["event"] for line in job.log]
+    since = max((n for n, event in enumerate(events) if event == "requeued"), default=0)
+    return events[since:].count("lost")
 
 
 def _check_uid(run_uid: str) -> None:

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_STARTS = 4
 _PAUSE = 10.0
+_HEALTHY = 60.0
 
 
 class WorkerProcess:
@@ -46,11 +47,14 @@ class WorkerProcess:
         return self._process.pid
 
     def ensure(self) -> None:
-        """Start it again if it has ended, a few times at most."""
+        """Start it again if it has ended, a few times in a row at most."""
         exit_code = self._process.poll()
         if exit_code is None or self._n_starts > _MAX_STARTS:
             return
-        if time.monotonic() - self._started < _PAUSE * (self._n_starts - 1):
+        age = time.monotonic() - self._started
+        if age > _HEALTHY:
+            self._n_starts = 0
+        if age < _PAUSE * (self._n_starts - 1):
             return
         what_next = "starting it again"
         if self._n_starts == _MAX_STARTS:

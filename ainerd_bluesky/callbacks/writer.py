@@ -17,12 +17,14 @@ from tiled.client.container import Container
 
 from ainerd_bluesky.errors import CatalogError, UnsuitableRunError
 
-__all__ = ["RunWriter", "check_uri", "tiled_writer"]
+__all__ = ["RunWriter", "check_uri", "is_written_here", "tiled_writer"]
 
 logger = logging.getLogger(__name__)
 
 _HEALTH_TIMEOUT = 2.0
 _LOCAL_HOSTS = frozenset({"", "localhost"})
+# In the start document in Tiled: it tells our runs from those of another writer.
+_MARK, _OURS = "_written_by", "ainerd_bluesky"
 
 _Document = Mapping[str, Any]
 _Callback = Callable[[str, dict[str, Any]], None]
@@ -65,11 +67,14 @@ def check_uri(uri: str, allowed_roots: Sequence[Path]) -> Path:
 
 
 class _CheckedNormalizer(RunNormalizer):  # type: ignore[misc]  # upstream has no types
-    """Let no StreamResource pass whose file lies elsewhere."""
+    """Mark the run as ours; let no StreamResource pass whose file lies elsewhere."""
 
     def __init__(self, allowed_roots: Sequence[Path], **settings: object) -> None:
         super().__init__(**settings)
         self._allowed_roots = allowed_roots
+
+    def start(self, doc: dict[str, Any]) -> None:
+        super().start({**doc, _MARK: _OURS})
 
     def emit(self, name: object, doc: dict[str, Any]) -> None:
         if getattr(name, "name", name) == "stream_resource":
@@ -107,6 +112,12 @@ def tiled_writer(
         batch_size=1,
     )
     return writer
+
+
+def is_written_here(run: Container) -> bool:
+    """Return whether a run in Tiled was written by a `tiled_writer`."""
+    start = run.metadata.get("start") or {}
+    return bool(start.get(_MARK) == _OURS)
 
 
 class RunWriter:

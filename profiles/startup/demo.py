@@ -12,8 +12,8 @@ from pathlib import Path
 from bluesky import RunEngine
 from ophyd_async.plan_stubs import ensure_connected
 
-from ainerd_bluesky.devices import demo_beamline
 from ainerd_bluesky import install
+from ainerd_bluesky.devices import demo_beamline
 
 # For the session.
 from ainerd_bluesky.plans import autonomous_xpcs, xpcs_scan  # noqa: F401

@@ -1,5 +1,8 @@
 """Frames of real runs: acquired by a RunEngine, written by TiledWriter."""
 
+import warnings
+from copy import deepcopy
+
 import bluesky.plans as bp
 import h5py
 import numpy as np
@@ -16,16 +19,16 @@ from tiled_adapters.runs import read_run
 
 pytestmark = pytest.mark.integration
 
-FRAMES = np.random.default_rng(1).poisson(3, (5, 6, 7)).astype("uint16")
+FRAMES = np.random.default_rng(1).poisson(3, (10, 6, 7)).astype("uint16")
 
 
 @pytest.fixture(scope="module")
 def acquire(catalog, hdf5_detector, run_engine):
-    """Take a run of two events of five frames and return its uid."""
+    """Take a run, by default of one event of ten frames, and return its uid."""
 
-    def run(detector=None, documents=None, **metadata):
+    def run(detector=None, documents=None, n_events=1, **metadata):
         writer = documents or TiledWriter(catalog["raw"], batch_size=1)
-        plan = bp.count([detector or hdf5_detector(FRAMES)], num=2)
+        plan = bp.count([detector or hdf5_detector(FRAMES)], num=n_events)
         (uid,) = run_engine(plan, writer, **{"technique": "XPCS", **metadata})
         return uid
 
@@ -55,13 +58,14 @@ def config(tiled_server, tmp_path):
     return make
 
 
-EXPECTED = np.concatenate([FRAMES + 1, FRAMES + 2])
+EXPECTED = FRAMES + 1  # the detector adds the number of the event
 
 
 @pytest.mark.parametrize("block_frames", [2, 64])
 def test_frames_are_read_from_their_file(catalog, run_uid, config, block_frames):
     frames = read_run(catalog, run_uid, config())
     assert frames.path is not None
+    assert (frames.dataset, frames.field) == ("/entry/data/data", "eiger")
     assert frames.shape == (10, 6, 7)
     assert frames.dtype == np.uint16
     np.testing.assert_array_equal(
@@ -73,8 +77,54 @@ def test_frames_outside_of_allowed_folders_come_from_the_server(
     catalog, run_uid, config, tmp_path
 ):
     frames = read_run(catalog, run_uid, config(roots=[tmp_path]))
-    assert frames.path is None
+    assert (frames.path, frames.dataset, frames.field) == (None, None, "eiger")
     np.testing.assert_array_equal(np.concatenate(list(frames.blocks(2))), EXPECTED)
+
+
+def writer_told(catalog, shape, **parameters):
+    """Make a writer to which the detector tells another shape of its events."""
+    writer = TiledWriter(catalog["raw"], batch_size=1)
+
+    def write(name, doc):
+        doc = deepcopy(doc)
+        if name == "descriptor":
+            doc["data_keys"]["eiger"]["shape"] = list(shape)
+        if name == "stream_resource":
+            doc["parameters"].update(parameters)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of "concat"
+            writer(name, doc)
+
+    return write
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 7), (6, 7)], ids=["stack", "frame"])
+@pytest.mark.parametrize("is_direct", [True, False], ids=["file", "server"])
+def test_events_of_one_frame_are_a_series(
+    catalog, acquire, config, hdf5_detector, tiled_server, tmp_path, shape, is_direct
+):
+    chunk_shape = [1] * (len(shape) - 1) + [6, 7]
+    writer = writer_told(catalog, shape, chunk_shape=chunk_shape)
+    uid = acquire(hdf5_detector(np.ones((1, 6, 7), "uint16")), writer, n_events=5)
+    roots = [tiled_server.detector_folder if is_direct else tmp_path]
+    frames = read_run(catalog, uid, config(roots=roots))
+    assert frames.shape == (5, 6, 7)
+    blocks = list(frames.blocks(2))
+    assert [len(block) for block in blocks] == [2, 2, 1]
+    assert np.concatenate(blocks)[:, 0, 0].tolist() == [2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"join_method": "concat", "chunk_shape": [1, 6, 7]}],
+    ids=["stack", "concat"],
+)
+def test_several_events_of_several_frames_are_no_series(
+    catalog, acquire, config, parameters
+):
+    uid = acquire(None, writer_told(catalog, FRAMES.shape, **parameters), n_events=3)
+    with pytest.raises(FrameStackError, match="3 events of 10 frames: a series is one"):
+        read_run(catalog, uid, config())
 
 
 def test_documents_of_the_run_come_along(catalog, run_uid, config):
@@ -94,6 +144,19 @@ def test_documents_of_the_run_come_along(catalog, run_uid, config):
 )
 def test_frame_time_is_found(catalog, run_uid, config, detector, frame_time):
     assert read_run(catalog, run_uid, config(**detector)).frame_time == frame_time
+
+
+def test_frame_time_field_that_is_not_there_says_what_is(catalog, run_uid, config):
+    with pytest.raises(
+        UnsuitableRunError, match=r"'acquire_period' .* \['eiger_frame_time'\]"
+    ):
+        read_run(catalog, run_uid, config(frame_time_field="acquire_period"))
+
+
+def test_frame_time_that_is_no_number_is_told(catalog, acquire, config):
+    uid = acquire(frame_time="10 ms")
+    with pytest.raises(UnsuitableRunError, match="'10 ms', not seconds"):
+        read_run(catalog, uid, config())
 
 
 def test_run_that_is_not_there_is_worth_another_try(catalog, config):
@@ -151,10 +214,10 @@ def test_aborted_run_tells_its_exit_status(catalog, acquire, config, hdf5_detect
 
     detector.trigger = fail_second_time
     with pytest.raises(RuntimeError, match="no more"):
-        acquire(detector, documents)
+        acquire(detector, documents, n_events=2)
     frames = read_run(catalog, uids[0], config())
     assert frames.exit_status == "fail"
-    assert frames.shape[0] == 5
+    assert frames.shape[0] == 10
     assert frames.frame_time is None
 
 

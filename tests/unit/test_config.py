@@ -23,6 +23,10 @@ BAD = {
     "out-of-bounds": (GOOD.replace("0.01", "-1"), "detector.frame_time.*-1"),
     "missing-section": (GOOD.replace("[partition]\npath", "#"), "partition: Field"),
     "wrong-runner": (GOOD + 'runner = "magic"\n', "flow.runner.*'magic'"),
+    "key-in-uri": (
+        GOOD.replace("[catalog]", '[catalog]\nuri = "http://t:8000?api_key=1"'),
+        "catalog.uri",
+    ),
     "not-toml": ("name = ", "not valid TOML"),
     "not-text": (b"\xff\xfe", "not valid TOML"),
 }

@@ -1,9 +1,10 @@
 import pytest
 from bluesky import RunEngine
-from bluesky.simulators import summarize_plan
+from bluesky.simulators import RunEngineSimulator, summarize_plan
+from ophyd_async.core import Device
 
 from ainerd_bluesky import plans
-from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.plans import autonomous_xpcs, wait_for_label, xpcs_scan
 from ainerd_bluesky.selection import Candidate, NoveltySelector
 
@@ -79,6 +80,15 @@ def test_a_label_that_does_not_come_in_time_does_not_end_the_series(RE, scanned)
     assert len(selector.observations) == 2
 
 
+@pytest.mark.parametrize("odd", [{"label": "aging"}, summary(novelty="much")], ids=str)
+def test_a_label_that_teaches_nothing_does_not_end_the_series(RE, scanned, odd, caplog):
+    selector = NoveltySelector(SHELF)
+    RE(autonomous_xpcs("d", "s", selector, Results(odd, summary()), n_scans=2))
+    assert len({sample for sample, _ in scanned}) == 2
+    assert len(selector.observations) == 1
+    assert f"nothing is learned of sample '{scanned[0][0]}'" in caplog.text
+
+
 def test_the_series_ends_when_no_candidate_is_left(RE, scanned):
     selector = NoveltySelector(SHELF)
     results = Results(*[summary()] * 9)
@@ -90,7 +100,16 @@ def test_the_series_ends_when_no_candidate_is_left(RE, scanned):
     ("n_frames", "frame_time"), [(0, 0.1), (10, 0.0), (10, -1.0), (10, float("nan"))]
 )
 def test_a_scan_that_cannot_be_is_refused_before_it_starts(n_frames, frame_time):
-    with pytest.raises(SelectionError, match=f"got {n_frames} and {frame_time}"):
+    with pytest.raises(ConfigError, match=f"got {n_frames} and {frame_time}"):
         summarize_plan(
             xpcs_scan(None, None, "a", n_frames=n_frames, frame_time=frame_time)
         )
+
+
+def test_the_technique_of_a_scan_can_be_another():
+    detector, stage = Device(name="eiger"), Device(name="stage")
+    scan = xpcs_scan(detector, stage, "a", md={"technique": "SAXS"})
+    messages = RunEngineSimulator().simulate_plan(scan)
+    [opened] = [message for message in messages if message.command == "open_run"]
+    assert opened.kwargs["technique"] == "SAXS"
+    assert opened.kwargs["sample"] == "a"

@@ -14,6 +14,7 @@ from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
+from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import local_path
 from tiled_adapters.formats.records import FrameSource
 from tiled_adapters.specs import TWO_TIME, XPCS_FRAMES
@@ -183,6 +184,10 @@ class FramesAdapter(FileArrayAdapter):
 
     def _load(self, start: int, stop: int) -> NDArray[Any]:
         with self._open(self._path) as source:
+            if source.shape[0] < stop:
+                raise FileFormatError(
+                    f"{self._path} has {source.shape[0]} frames, fewer than registered"
+                )
             return np.concatenate(list(source.blocks(stop - start, start, stop)))
 
     @staticmethod

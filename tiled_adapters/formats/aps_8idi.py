@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import (
+    holds,
+    member_names,
     open_hdf5,
-    read_array,
+    read_numbers,
     read_scalar,
     read_text,
     require_dataset,
@@ -37,12 +39,12 @@ _DETECTOR = "/entry/instrument/detector_1"
 
 def is_result(file: h5py.File) -> bool:
     """Return whether an open file holds two-time maps of boost-corr."""
-    return _MAPS in file
+    return holds(file, _MAPS)
 
 
 def is_raw(file: h5py.File) -> bool:
     """Return whether an open file holds raw frames as EPICS writes them."""
-    return _FRAMES in file and isinstance(file[_FRAMES], h5py.Dataset)
+    return holds(file, _FRAMES) and isinstance(file[_FRAMES], h5py.Dataset)
 
 
 def read_result(path: Path) -> TwoTimeFile:
@@ -73,7 +75,7 @@ def read_result(path: Path) -> TwoTimeFile:
                 f"the partition has {q_values.size}"
             )
         return TwoTimeFile(
-            two_time=np.stack([_read_map(file, name) for name in names]),
+            two_time=_read_maps(file, names),
             q_values=q_values[q_bins - 1],
             phi_values=phi_values[q_bins - 1],
             frame_time=_row_time(file),
@@ -108,8 +110,7 @@ class Aps8IdiResultAdapter(MapsAdapter):
 
     def _load(self, start: int, stop: int) -> NDArray[Any]:
         with open_hdf5(self._path) as file:
-            names = _map_names(file)[start:stop]
-            return np.stack([_read_map(file, name) for name in names])
+            return _read_maps(file, _map_names(file)[start:stop])
 
     @classmethod
     def _describe(
@@ -117,7 +118,7 @@ class Aps8IdiResultAdapter(MapsAdapter):
     ) -> tuple[tuple[int, ...], np.dtype[Any], dict[str, Any]]:
         with open_hdf5(path) as file:
             names = _map_names(file)
-            shape = (len(names), *require_dataset(file, names[0]).shape)
+            shape = (len(names), *_map_shape(file, names))
             metadata = _metadata(file, _processed_bins(file, names))
             return shape, np.dtype(np.float32), metadata
 
@@ -131,8 +132,7 @@ class Aps8IdiFramesAdapter(FramesAdapter):
 
 def _map_names(file: h5py.File) -> list[str]:
     """Return the paths of the maps, in the order of the processed bins."""
-    group = file.get(_MAPS)
-    names = sorted(group) if isinstance(group, h5py.Group) else []
+    names = member_names(file, _MAPS)
     if not names:
         raise FileFormatError(f"{file.filename}: no maps below {_MAPS}")
     return [f"{_MAPS}/{name}" for name in names]
@@ -140,7 +140,11 @@ def _map_names(file: h5py.File) -> list[str]:
 
 def _processed_bins(file: h5py.File, names: list[str]) -> NDArray[np.int64]:
     """Return the q-bin of each map: c2_00001 is the first processed bin, not bin 1."""
-    stored = read_array(require_dataset(file, "/xpcs/twotime/processed_bins"))
+    stored = read_numbers(file, "/xpcs/twotime/processed_bins")
+    if not np.isfinite(stored).all():
+        raise FileFormatError(
+            f"{file.filename}: /xpcs/twotime/processed_bins holds {stored.tolist()}"
+        )
     q_bins = stored.astype(np.int64).reshape(-1)
     if q_bins.size != len(names):
         raise FileFormatError(
@@ -150,14 +154,33 @@ def _processed_bins(file: h5py.File, names: list[str]) -> NDArray[np.int64]:
     return q_bins
 
 
-def _read_map(file: h5py.File, name: str) -> NDArray[np.float32]:
-    """Return one map as a filled square."""
-    stored = read_array(require_dataset(file, name)).astype(np.float32)
-    if stored.ndim != 2 or stored.shape[0] != stored.shape[1]:
-        raise FileFormatError(f"{file.filename}: {name} has shape {stored.shape}")
-    if np.tril(stored, -1).any():
-        return stored
-    return stored + np.triu(stored, 1).T
+def _map_shape(file: h5py.File, names: list[str]) -> tuple[int, int]:
+    """Return the one shape that all maps have."""
+    shapes = {name: require_dataset(file, name).shape for name in names}
+    shape = shapes[names[0]]
+    for name, found in shapes.items():
+        if len(found or ()) != 2 or found[0] != found[1]:
+            raise FileFormatError(f"{file.filename}: {name} has shape {found}")
+        if found != shape:
+            raise FileFormatError(
+                f"{file.filename}: {name} has shape {found}, {names[0]} has {shape}"
+            )
+    n_rows, n_cols = shape
+    return n_rows, n_cols
+
+
+def _read_maps(file: h5py.File, names: list[str]) -> NDArray[np.float32]:
+    """Return maps as filled squares, one per name."""
+    _map_shape(file, names)
+    return np.stack([_filled(read_numbers(file, name)) for name in names])
+
+
+def _filled(stored: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a map whose lower triangle is there."""
+    square = stored.astype(np.float32)
+    if np.tril(square, -1).any():
+        return square
+    return square + np.triu(square, 1).T
 
 
 def _row_time(file: h5py.File) -> float | None:

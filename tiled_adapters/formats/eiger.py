@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.files import open_hdf5, read_array, read_scalar, require_dataset
+from tiled_adapters.files import (
+    holds,
+    member_names,
+    open_hdf5,
+    read_numbers,
+    read_scalar,
+    require_dataset,
+)
 from tiled_adapters.formats.adapters import FramesAdapter
 from tiled_adapters.formats.records import FrameSource
 
@@ -61,15 +68,11 @@ class EigerAdapter(FramesAdapter):
 def _links(file: h5py.File) -> dict[str, h5py.HardLink | h5py.ExternalLink]:
     """Return the links to stacks of frames, by path; old firmware has them higher."""
     for folder in ("/entry/data", "/entry"):
-        if folder not in file:
-            continue
-        group = file[folder]
-        names = [name for name in group if name.startswith("data_0")]
+        members = member_names(file, folder)
+        names = [name for name in members if name.startswith("data_0")]
         if names:
-            return {
-                f"{folder}/{name}": group.get(name, getlink=True)
-                for name in sorted(names)
-            }
+            group = file[folder]
+            return {f"{folder}/{name}": group.get(name, getlink=True) for name in names}
     return {}
 
 
@@ -82,13 +85,12 @@ def _open_part(
     target = (path.parent / link.filename).resolve()
     if target.parent != path.parent.resolve():
         raise FileFormatError(
-            f"{path}: {name} links to {link.filename}, outside of the master's folder"
+            f"{path}: {name} links to {link.filename!r}, outside of the master's folder"
         )
     return require_dataset(stack.enter_context(open_hdf5(target)), link.path)
 
 
 def _usable_pixels(master: h5py.File) -> NDArray[np.bool_] | None:
-    if _PIXEL_MASK not in master:
+    if not holds(master, _PIXEL_MASK):
         return None
-    flags = read_array(require_dataset(master, _PIXEL_MASK))
-    return np.asarray(flags == 0)
+    return np.asarray(read_numbers(master, _PIXEL_MASK) == 0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError, PartitionError
 from ainerd_bluesky.xpcs.roi import QPartition
-from tiled_adapters.files import open_hdf5, read_array, require_dataset
+from tiled_adapters.files import holds, open_hdf5, read_numbers
 
 __all__ = [
     "bin_values",
@@ -42,7 +42,7 @@ def read_partition(path: Path) -> QPartition:
     """
     with open_hdf5(Path(path)) as file:
         for name in _GROUPS:
-            if name in file:
+            if holds(file, name):
                 return partition_from_group(file, name)
     raise FileFormatError(f"{path}: no q-partition, looked for {' and '.join(_GROUPS)}")
 
@@ -67,9 +67,9 @@ def partition_from_group(file: h5py.File, name: str) -> QPartition:
     FileFormatError
         If its parts do not fit one another.
     """
-    roi_map = _read(file, name, "dynamic_roi_map").astype(np.int32)
-    if f"{name}/mask" in file:
-        mask = _read(file, name, "mask").astype(bool)
+    roi_map = _read_labels(file, f"{name}/dynamic_roi_map").astype(np.int32)
+    if holds(file, f"{name}/mask"):
+        mask = read_numbers(file, f"{name}/mask").astype(bool)
         roi_map = np.where(mask, roi_map, 0) if mask.shape == roi_map.shape else roi_map
     q_values, phi_values = bin_values(file, name)
     if roi_map.ndim != 2 or roi_map.size == 0:
@@ -108,13 +108,12 @@ def bin_values(
     FileFormatError
         If a label points outside of the grid of q and angle.
     """
-    q_axis = _read(file, name, "dynamic_v_list_dim0").astype(float).reshape(-1)
-    phi_axis = _read(file, name, "dynamic_v_list_dim1").astype(float).reshape(-1)
+    q_axis = _read_axis(file, f"{name}/dynamic_v_list_dim0")
+    phi_axis = _read_axis(file, f"{name}/dynamic_v_list_dim1")
     n_cells = q_axis.size * phi_axis.size
     natural = np.arange(n_cells)
-    if f"{name}/dynamic_index_mapping" in file:
-        mapping = _read(file, name, "dynamic_index_mapping")
-        natural = mapping.astype(np.int64).reshape(-1)
+    if holds(file, f"{name}/dynamic_index_mapping"):
+        natural = _read_labels(file, f"{name}/dynamic_index_mapping").reshape(-1)
     if natural.size and not 0 <= natural.min() <= natural.max() < n_cells:
         raise FileFormatError(
             f"{file.filename}: {name}/dynamic_index_mapping names bin {natural.max()} "
@@ -206,8 +205,15 @@ def _compacted(
     )
 
 
-def _read(file: h5py.File, group: str, name: str) -> NDArray[Any]:
-    return read_array(require_dataset(file, f"{group}/{name}"))
+def _read_axis(file: h5py.File, name: str) -> NDArray[np.float64]:
+    return read_numbers(file, name).astype(np.float64).reshape(-1)
+
+
+def _read_labels(file: h5py.File, name: str) -> NDArray[np.int64]:
+    stored = read_numbers(file, name)
+    if not np.isfinite(stored).all():
+        raise FileFormatError(f"{file.filename}: {name} has labels that are not finite")
+    return stored.astype(np.int64)
 
 
 def _write_array(group: h5py.Group, name: str, values: NDArray[Any]) -> None:

@@ -55,7 +55,8 @@ class FrameSource:
     Raises
     ------
     FileFormatError
-        If the parts are no stacks of frames of one shape.
+        If the parts are no stacks of frames of one shape and of numbers, or the usable
+        pixels are of another shape.
     """
 
     parts: tuple[h5py.Dataset, ...]
@@ -71,6 +72,16 @@ class FrameSource:
                     f"{part.file.filename}: {part.name} has shape {part.shape}, "
                     f"not (n_frames, n_rows, n_cols) like its neighbours"
                 )
+            if part.dtype.kind not in "biuf":
+                raise FileFormatError(
+                    f"{part.file.filename}: {part.name} holds {part.dtype}, not counts"
+                )
+        pixels = self.usable_pixels
+        if pixels is not None and pixels.shape != self.shape[1:]:
+            raise FileFormatError(
+                f"{self.parts[0].file.filename}: a frame has shape {self.shape[1:]}, "
+                f"the pixel mask {pixels.shape}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from bluesky import RunEngine
 from bluesky.callbacks.json_writer import JSONLinesWriter
+from bluesky_tiled_plugins import TiledWriter
 
 from ainerd_bluesky.callbacks.backup import replay_backups
 from ainerd_bluesky.callbacks.writer import tiled_writer
@@ -66,6 +67,22 @@ def test_what_is_left_of_a_broken_off_run_is_replaced(
     assert not catalog["raw", uid].metadata.get("stop")
     assert replay(kept) == [uid]
     assert catalog["raw", uid].metadata["stop"]["exit_status"] == "success"
+
+
+def test_what_another_writer_left_is_not_touched(
+    replay, documents, catalog, tmp_path, caplog
+):
+    kept = documents()
+    uid = kept[0][1]["uid"]
+    other = TiledWriter(catalog["raw"], batch_size=1)
+    for name, doc in kept[:3]:
+        other(name, doc)
+    before = list(catalog["raw", uid])
+    assert replay(kept) == []
+    assert not catalog["raw", uid].metadata.get("stop")
+    assert list(catalog["raw", uid]) == before
+    assert "by another writer" in caplog.text
+    assert len(list((tmp_path / "refused").iterdir())) == 1
 
 
 def test_a_run_that_is_there_is_not_written_again(replay, documents):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from bluesky import RunEngine
+from tiled.client.utils import ClientError
 
 from ainerd_bluesky.callbacks.outbox import Job
 from ainerd_bluesky.callbacks.writer import tiled_writer
@@ -39,7 +40,13 @@ def beamline(tiled_server):
 
 @pytest.fixture
 def config(beamline, tiled_server):
-    return point_at(load_beamline(beamline[1].config_path), tiled_server.uri)
+    config = point_at(load_beamline(beamline[1].config_path), tiled_server.uri)
+    return be_patient(config, 0.0)
+
+
+def be_patient(config, seconds):
+    flow = config.flow.model_copy(update={"file_patience": seconds})
+    return config.model_copy(update={"flow": flow})
 
 
 @pytest.fixture
@@ -118,6 +125,34 @@ def test_a_damaged_file_makes_an_invalid_run(scan, process, config, catalog, dam
     summary = process(run_uid)
     assert summary["label"] == "invalid"
     assert summary["quality"]["reasons"]
+
+
+def test_a_file_that_comes_late_is_awaited_and_replaces_what_was_refused(
+    scan, process, config, catalog, results
+):
+    run_uid = scan()
+    path = frames_file(run_uid, config, catalog)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RunNotReadyError, match="may still come"):
+        process(run_uid, be_patient(config, 600.0))
+    assert process(run_uid)["label"] == "invalid"
+
+    path.write_bytes(whole)
+    assert process(run_uid)["label"] != "invalid"
+    assert results[run_uid].metadata["label"] != "invalid"
+
+
+def test_a_file_that_is_not_there_is_awaited_and_then_an_error_that_names_it(
+    scan, process, config, catalog
+):
+    run_uid = scan()
+    frames_file(run_uid, config, catalog).unlink()
+    with pytest.raises(RunNotReadyError, match=r"may still come: .*No such file"):
+        process(run_uid, be_patient(config, 600.0))
+    with pytest.raises(ClientError, match="No such file") as error:
+        process(run_uid)
+    assert not chain.is_transient(error.value)
 
 
 def test_a_missing_partition_is_an_error_that_names_the_file(scan, process, config):

@@ -97,8 +97,16 @@ def test_what_cannot_be_analysed_is_said_with_the_way_to_try_again(session, caps
     session.beamline.partition_path.write_bytes(partition)
     assert session.installation.retry(run_uid[:8]) == [run_uid]
     assert session.summary(run_uid)["sample"] == "steady"
-    with pytest.raises(OutboxError, match="no failed run begins with 'zzz'"):
+    with pytest.raises(OutboxError, match="no failed or done run begins with 'zzz'"):
         session.installation.retry("zzz")
+
+
+def test_a_run_that_is_done_can_be_done_again(session):
+    run_uid = session.scan()
+    summary = session.summary(run_uid)
+    assert session.installation.retry(run_uid) == [run_uid]
+    assert session.summary(run_uid)["label"] == summary["label"]
+    assert session.installation.outbox.job(run_uid).log[-1]["event"] == "done"
 
 
 def test_a_series_chooses_its_samples_and_learns_their_labels(session):
@@ -154,11 +162,9 @@ def test_a_server_that_comes_late_and_dies_early_loses_nothing(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    options = (
-        f"--port={port}",
-        f"--api-key={tiled_server.api_key}",
-        f"--readable={tiled_server.detector_folder}",
-    )
+    options = (f"--port={port}", f"--readable={tiled_server.detector_folder}")
+    (tmp_path / "frail").mkdir()
+    (tmp_path / "frail" / "api_key").write_text(tiled_server.api_key)
 
     session = own_session(uri=f"http://127.0.0.1:{port}")
     assert "No Tiled for now" in capsys.readouterr().err

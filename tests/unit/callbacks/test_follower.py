@@ -6,6 +6,7 @@ import time
 import pytest
 from rich.console import Console
 
+from ainerd_bluesky.callbacks import follower
 from ainerd_bluesky.callbacks.follower import ResultFollower, result_line
 from ainerd_bluesky.callbacks.outbox import Outbox
 
@@ -119,6 +120,19 @@ def test_a_result_that_never_comes_is_given_up(tmp_path):
     session.follower.close()
 
 
+def test_only_finished_runs_are_forgotten(session, monkeypatch):
+    monkeypatch.setattr(follower, "_MAX_RESULTS", 2)
+    waiting = session.follower.follow("waiting")
+    session.outbox.put("waiting", PAYLOAD)
+    ended = [session.follower.follow(f"ended-{n}") for n in range(4)]
+    for future in ended:
+        future.set_result(None)
+    session.follower.follow("last")
+    assert session.follower.follow("waiting") is waiting
+    assert session.follower.follow("ended-3") is ended[3]
+    assert session.follower.follow("ended-0") is not ended[0]
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_waiting_leaves_the_loop_free_and_has_a_limit(session, comes):
     session.put()
@@ -157,10 +171,10 @@ def test_a_catalog_that_is_away_for_a_while_is_asked_again(tmp_path, caplog):
             raise answer
         return answer
 
-    follower = ResultFollower(outbox, connect)
-    result = follower.follow("a")
+    frail = ResultFollower(outbox, connect)
+    result = frail.follow("a")
     outbox.put("a", PAYLOAD)
     outbox.done(outbox.claim())
     assert result.result(timeout=10) == SUMMARY
     assert "away" in caplog.text
-    follower.close()
+    frail.close()

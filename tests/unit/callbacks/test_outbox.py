@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -120,6 +121,37 @@ def test_a_crashed_owner_gives_its_claim_back(tmp_path):
     job = outbox.claim()
     assert job.payload == {"scan_id": 1}
     assert "ended before the job did" in job.log[-1]["reason"]
+
+
+def lose_the_worker(outbox):
+    command = [sys.executable, "-c", CLAIM_AND_DIE, str(outbox.folder)]
+    subprocess.run(command, check=False)
+    assert outbox.recover() == 1
+
+
+def test_a_job_that_kills_its_workers_is_failed_and_can_be_put_back(tmp_path):
+    outbox = Outbox(tmp_path, backoff=(0,) * 9)
+    outbox.put("a", {})
+    lose_the_worker(outbox)
+    assert outbox.state("a") == "new"
+    lose_the_worker(outbox)
+    assert outbox.state("a") == "failed"
+    assert outbox.job("a").log[-1]["reason"] == "the worker died 2 times on it"
+
+    outbox.requeue("a")
+    lose_the_worker(outbox)
+    assert outbox.state("a") == "new"
+
+
+def test_a_job_is_due_when_its_time_has_come(tmp_path):
+    outbox = Outbox(tmp_path, backoff=(0.2, 0))
+    assert not outbox.has_due()
+    outbox.put("a", {})
+    assert outbox.has_due()
+    outbox.retry(outbox.claim(), "not yet")
+    assert not outbox.has_due()
+    time.sleep(0.25)
+    assert outbox.has_due()
 
 
 def test_a_living_owner_keeps_its_claim(outbox):

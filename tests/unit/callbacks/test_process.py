@@ -56,3 +56,18 @@ def test_a_crashed_one_is_started_again_a_few_times(start, caplog, monkeypatch):
     assert len(pids) == 4
     assert "ended with 3 (no torch), starting it again" in caplog.text
     assert caplog.text.count("giving up; runs stay in the outbox") == 1
+
+
+def test_one_that_was_healthy_for_a_while_is_always_started_again(
+    start, caplog, monkeypatch
+):
+    monkeypatch.setattr(process, "_PAUSE", 0.0)
+    monkeypatch.setattr(process, "_HEALTHY", 0.0)
+    worker = start(CRASH)
+    pids, deadline = set(), time.monotonic() + 60
+    while len(pids) < 7:
+        assert time.monotonic() < deadline
+        worker.ensure()
+        pids.add(worker.pid)
+        time.sleep(0.02)
+    assert "giving up" not in caplog.text

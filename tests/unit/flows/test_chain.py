@@ -1,3 +1,5 @@
+import time
+
 import httpx
 import pytest
 from tiled.client.utils import ClientError
@@ -6,12 +8,16 @@ from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.errors import (
     CatalogError,
     ConfigError,
+    FileFormatError,
     PartitionError,
     RunNotReadyError,
     UnsuitableRunError,
 )
+from ainerd_bluesky.xpcs.simulate.movie import default_partition
+from flows import chain
 from flows.beamline import read_beamline
-from flows.chain import is_transient, read
+from flows.chain import is_transient, read, reduce
+from tiled_adapters.formats.qmap import write_partition
 
 
 def answer(code, kind=ClientError):
@@ -120,3 +126,48 @@ def test_a_configuration_that_cannot_be_used_is_named(tmp_path, text):
 
 def test_a_beamline_is_found_by_its_name():
     assert read_beamline("demo").name == "demo"
+
+
+class LateFile:
+    """Frames whose file is not whole."""
+
+    frame_time, path = 0.01, None
+
+    def blocks(self, block_frames):
+        raise FileFormatError("file is truncated")
+        yield
+
+
+def refuse(*_):
+    raise FileFormatError("file is truncated")
+
+
+@pytest.fixture
+def read_now(config, monkeypatch, tmp_path):
+    """Read and reduce a run that ended `age` seconds ago."""
+    write_partition(tmp_path / "q.h5", default_partition((32, 32)))
+    partition = config.partition.model_copy(update={"path": tmp_path / "q.h5"})
+    config = config.model_copy(update={"partition": partition})
+
+    def run(read_run, age):
+        monkeypatch.setattr(chain, "read_run", read_run)
+        stop = {**STOP, "time": time.time() - age}
+        catalog = Catalog({("raw", "u"): Node(start=START, stop=stop)})
+        return reduce(read("u", config, catalog), config)
+
+    return run
+
+
+@pytest.mark.parametrize("read_run", [refuse, lambda *_: LateFile()])
+@pytest.mark.parametrize("age", [-5, 0, 50])
+def test_a_file_that_is_not_whole_may_still_come(read_now, read_run, age):
+    with pytest.raises(RunNotReadyError, match="run u may still come: file is trunc"):
+        read_now(read_run, age)
+
+
+@pytest.mark.parametrize("read_run", [refuse, lambda *_: LateFile()])
+@pytest.mark.parametrize("age", [70, -4000])
+def test_a_file_that_did_not_come_makes_a_refused_run(read_now, read_run, age):
+    quality = read_now(read_run, age).quality
+    assert quality.flags == ("unreadable",)
+    assert quality.reasons == ("file is truncated",)

@@ -4,8 +4,9 @@ import httpx
 import pytest
 
 from ainerd_bluesky.callbacks.outbox import Job
-from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.errors import CatalogError, ConfigError
+from ainerd_bluesky.profiles import beamline_path
 from flows.deployment import DeploymentRunner
 
 JOB = Job("abcdefghijkl", {"scan_id": 7}, created=0.0)
@@ -38,14 +39,35 @@ def prefect():
 
 
 @pytest.fixture
-def runner(prefect):
-    config = BeamlineConfig(
-        name="demo", detector={"field": "eiger"}, partition={"path": "partition.h5"}
-    )
-    transport = httpx.MockTransport(prefect)
-    runner = DeploymentRunner(config, "somewhere.json", transport=transport)
-    yield runner
-    runner.close()
+def config():
+    return load_beamline(beamline_path("demo"))
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """What `install` leaves in the outbox."""
+    path = tmp_path / "beamline.json"
+    path.touch()
+    return str(path)
+
+
+@pytest.fixture
+def make_runner(prefect, reference):
+    made = []
+
+    def make(config):
+        transport = httpx.MockTransport(prefect)
+        made.append(DeploymentRunner(config, reference, transport=transport))
+        return made[-1]
+
+    yield make
+    for runner in made:
+        runner.close()
+
+
+@pytest.fixture
+def runner(make_runner, config):
+    return make_runner(config)
 
 
 def test_a_job_becomes_one_flow_run_however_often_it_is_handed_on(runner, prefect):
@@ -56,6 +78,16 @@ def test_a_job_becomes_one_flow_run_however_often_it_is_handed_on(runner, prefec
     assert body["parameters"] == {"run_uid": "abcdefghijkl", "beamline": "demo"}
     assert body["name"] == "scan-7-abcdefgh"
     assert body["tags"] == ["uid:abcdefghijkl"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"technique": "WAXS"}, {"name": "atlantis"}], ids=str
+)
+def test_a_beamline_the_profiles_do_not_know_is_handed_on_as_its_file(
+    make_runner, prefect, config, reference, change
+):
+    make_runner(config.model_copy(update=change)).run(JOB)
+    assert prefect.requests[0][1]["parameters"]["beamline"] == reference
 
 
 def test_a_job_that_was_put_back_by_a_person_is_a_new_flow_run(runner):

@@ -65,6 +65,31 @@ def test_a_job_that_may_work_later_is_tried_again(outbox, error):
     assert outbox.job("run-0").attempts == 1
 
 
+def test_a_disk_without_space_does_not_end_the_worker(outbox, monkeypatch, caplog):
+    def refuse(job, **information):
+        raise OSError(28, "No space left on device")
+
+    fill(outbox, 2)
+    runner = Runner()
+    worker = Worker(outbox, runner)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "done", refuse)
+        assert not worker.step()
+    assert "No space left on device" in caplog.text
+    assert worker.step()
+    assert outbox.state("run-1") == "done"
+
+
+def test_a_job_that_waits_for_its_time_costs_nothing(tmp_path):
+    outbox, runner = Outbox(tmp_path, backoff=(60,)), Runner(TimeoutError())
+    fill(outbox, 1)
+    worker = Worker(outbox, runner)
+    assert worker.step()
+    runner.orders = [CatalogError("was asked")]
+    assert not worker.step()
+    assert runner.orders
+
+
 def test_without_a_server_no_job_is_taken(outbox):
     fill(outbox, 1)
     worker = Worker(outbox, Runner(CatalogError("away")))

@@ -6,6 +6,7 @@ from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import (
     foreign_part,
     local_path,
+    member_names,
     open_hdf5,
     read_array,
     read_scalar,
@@ -74,6 +75,33 @@ def test_search_from_nowhere_is_refused(linked):
         foreign_part(linked, "nothing")
 
 
+@pytest.mark.parametrize("error", [KeyError("mine"), ValueError("mine"), OSError(28)])
+def test_error_of_the_caller_is_not_blamed_on_the_file(tmp_path, error):
+    h5py.File(tmp_path / "x.h5", "w").close()
+    with pytest.raises(type(error)) as caught, open_hdf5(tmp_path / "x.h5"):
+        raise error
+    assert caught.value is error
+
+
+def test_error_of_h5py_is_one_of_the_file(tmp_path):
+    h5py.File(tmp_path / "x.h5", "w").close()
+    with (
+        pytest.raises(FileFormatError, match=r"x\.h5 is damaged"),
+        open_hdf5(tmp_path / "x.h5") as file,
+    ):
+        file["nothing"]
+
+
+def test_name_that_is_no_utf8_is_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_group(b"group/\xff")
+    with (
+        open_hdf5(tmp_path / "x.h5") as file,
+        pytest.raises(FileFormatError, match="below group is not UTF-8"),
+    ):
+        member_names(file, "group")
+
+
 def test_damaged_chunk_is_named(tmp_path):
     path = tmp_path / "x.h5"
     noise = np.random.default_rng(0).integers(0, 9, (64, 64))
@@ -106,7 +134,7 @@ def test_number_is_read_however_it_is_wrapped(tmp_path, value, number):
         assert read_scalar(file, "absent") is None
 
 
-@pytest.mark.parametrize(("value", "text"), [("gel", "gel"), ([1, 2], None)])
+@pytest.mark.parametrize(("value", "text"), [("gel", "gel"), ([1, 2], None), (3, None)])
 def test_text_is_read(tmp_path, value, text):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = value

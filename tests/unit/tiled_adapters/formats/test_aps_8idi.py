@@ -34,9 +34,27 @@ def test_sample_is_told(make_result):
         ("xpcs/twotime/processed_bins", [1, 2, 3], "2 maps .* 3 entries"),
         ("xpcs/twotime/processed_bins", [1, 9], "names bins"),
         ("xpcs/twotime/correlation_map/c2_00001", np.ones((2, 3)), r"shape \(2, 3\)"),
+        (
+            "xpcs/twotime/correlation_map/c2_00002",
+            np.ones((3, 3)),
+            r"c2_00002.*\(3, 3\)",
+        ),
+        ("xpcs/twotime/correlation_map/c2_00001", ["a"], r"shape \(1,\)"),
+        ("xpcs/twotime/processed_bins", [1, np.nan], "nan"),
+        ("xpcs/twotime/processed_bins", ["a", "b"], "not real numbers"),
         ("xpcs/qmap", None, "/xpcs/qmap/dynamic_v_list_dim0"),
     ],
-    ids=["no-bins", "too-many-bins", "unknown-bin", "not-square", "no-partition"],
+    ids=[
+        "no-bins",
+        "too-many-bins",
+        "unknown-bin",
+        "not-square",
+        "unequal",
+        "not-a-map",
+        "bin-not-finite",
+        "bin-of-text",
+        "no-partition",
+    ],
 )
 def test_damaged_result_names_the_place(make_result, name, value, message):
     path = make_result()
@@ -47,6 +65,14 @@ def test_damaged_result_names_the_place(make_result, name, value, message):
     with pytest.raises(FileFormatError, match=message) as caught:
         read_two_time(path)
     assert path.name in str(caught.value)
+
+
+def test_sample_that_is_no_utf8_is_told_as_far_as_it_goes(make_result):
+    path = make_result()
+    with h5py.File(path, "a") as file:
+        del file["entry/sample/short_description"]
+        file["entry/sample/short_description"] = b"gel \xff"
+    assert read_two_time(path).metadata["sample"] == "gel \ufffd"
 
 
 def test_truncated_result_is_refused(make_result):

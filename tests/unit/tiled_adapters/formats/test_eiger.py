@@ -55,6 +55,31 @@ def test_data_files_of_different_shape_are_refused(make_eiger):
         pass
 
 
+def test_pixel_mask_of_another_shape_is_refused(make_eiger):
+    master = make_eiger()
+    with h5py.File(master, "a") as file:
+        del file["/entry/instrument/detector/detectorSpecific/pixel_mask"]
+        file["/entry/instrument/detector/detectorSpecific/pixel_mask"] = np.zeros(
+            (9, 9)
+        )
+    with pytest.raises(FileFormatError, match=r"mask \(9, 9\)"), open_frames(master):
+        pass
+
+
+def test_dataset_where_a_group_of_links_may_be_is_no_master(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["/entry/data"] = np.ones((3, 4, 5))
+    with open_frames(tmp_path / "x.h5") as source:
+        assert source.shape == (3, 4, 5)
+
+
+def test_frames_of_text_are_refused(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["/entry/data/data"] = np.full((2, 3, 4), b"x")
+    with pytest.raises(FileFormatError, match="not counts"):
+        open_frames(tmp_path / "x.h5").__enter__()
+
+
 def test_real_master_reads(real_file):
     with open_frames(real_file("synthetic_eiger/chxsyn_1_master.h5")) as source:
         assert source.shape == (300, 192, 192)
