@@ -234,6 +234,8 @@ def _recipe(
         "kind": "xpcs",
         "run_uid": acquisition.run_uid,
         "source": PurePath(acquisition.source).name,
+        "field": acquisition.metadata.get("field"),
+        "dataset": acquisition.metadata.get("dataset"),
         "reduction": reduction.recipe,
         "min_confidence": config.classification.min_confidence,
         "model": identity,

@@ -144,13 +144,17 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
 
     try:
         frames = read_run(catalog, run_uid, config)
-    except (FileFormatError, FrameStackError) as error:
+    except FrameStackError as error:  # of its shape: waiting changes nothing
+        return RunReading(acquisition, None, ("unreadable", str(error)))
+    except FileFormatError as error:
         _raise_if_early(error, acquisition, config)
         return RunReading(acquisition, None, ("unreadable", str(error)))
+    origin = {"field": frames.field, "dataset": frames.dataset}
     acquisition = replace(
         acquisition,
         frame_time=frames.frame_time,
         source="" if frames.path is None else str(frames.path),
+        metadata={**acquisition.metadata, **origin},
     )
     return RunReading(acquisition, frames)
 
