@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,20 +72,12 @@ def reduce_maps(
     phi_array = _bin_values("phi_values", phi_values, len(maps))
     labels = _bin_labels(q_bins, len(maps))
     seconds, quality = checked_frame_time(frame_time)
-    recipe = {
-        "kind": "maps",
-        "two_time": _sha256(maps),
-        "q_bins": labels.tolist(),
-        "q_values": [None if np.isnan(q) else float(q) for q in q_array],
-        "frame_time": seconds,
-        "estimators": ESTIMATORS,
-    }
     bin_quality = tuple(check_map(one_map) for one_map in maps)
     quality = quality.merge(
         run_quality(bin_quality, labels), *_remarks(bin_quality, labels)
     )
     reduction = replace(
-        bare_reduction(quality, recipe),
+        bare_reduction(quality, _recipe(maps, labels, q_array, seconds)),
         two_time=maps,
         bin_quality=bin_quality,
         q_bins=labels,
@@ -97,6 +90,22 @@ def reduce_maps(
     if maps.shape[-1] == maps.shape[-2]:
         reduction = _with_g2_of_maps(reduction)
     return replace(reduction, duration=perf_counter() - started)
+
+
+def _recipe(
+    maps: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    q_values: Floats,
+    frame_time: float | None,
+) -> dict[str, Any]:
+    return {
+        "kind": "maps",
+        "two_time": _sha256(maps),
+        "q_bins": labels.tolist(),
+        "q_values": [None if np.isnan(q) else float(q) for q in q_values],
+        "frame_time": frame_time,
+        "estimators": ESTIMATORS,
+    }
 
 
 def _as_float32(maps: NDArray[np.generic]) -> NDArray[np.float32]:
