@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-# Waiting threads that sleep: two spinning ones cost five times the CPU on a busy host.
+# Waiting threads sleep: spinning ones take the CPU from the others on a busy host.
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: env demo test lint docs clean help

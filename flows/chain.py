@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tiled.client.container import Container
 from tiled.client.utils import ClientError
 
+from ainerd_bluesky.callbacks.trigger import sample_name
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.errors import (
     CatalogError,
@@ -122,7 +123,7 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
     start, stop = _documents(run_uid, config, catalog)
     acquisition = Acquisition(
         run_uid=run_uid,
-        sample=_sample_name(start),
+        sample=sample_name(start),
         frame_time=config.detector.frame_time or start.get("frame_time"),
         metadata={
             "scan_id": start.get("scan_id"),
@@ -340,9 +341,3 @@ def _partition(config: BeamlineConfig) -> QPartition:
             f"no q-partition {path}: correct [partition] of beamline {config.name!r}"
         )
     return read_partition(path)
-
-
-def _sample_name(start: dict[str, Any]) -> str | None:
-    sample = start.get("sample")
-    name = sample.get("name") if isinstance(sample, dict) else sample
-    return None if name is None else str(name)

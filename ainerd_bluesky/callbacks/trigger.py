@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-__all__ = ["Queue", "RunStopTrigger"]
+__all__ = ["Queue", "RunStopTrigger", "sample_name"]
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class RunStopTrigger:
             return
         payload = {
             "scan_id": start.get("scan_id"),
-            "sample": _sample_name(start.get("sample")),
+            "sample": sample_name(start),
             "stop_time": stop["time"],
             "exit_status": stop["exit_status"],
             "reason": stop.get("reason", ""),
@@ -82,7 +82,20 @@ class RunStopTrigger:
             self._on_queued(start["uid"], payload)
 
 
-def _sample_name(sample: object) -> str | None:
+def sample_name(start: Mapping[str, Any]) -> str | None:
+    """Return the name of a run's sample, be it a name or a mapping with one.
+
+    Parameters
+    ----------
+    start : mapping
+        Start document.
+
+    Returns
+    -------
+    str or None
+        None if the run does not say.
+    """
+    sample = start.get("sample")
     if isinstance(sample, Mapping):
         sample = sample.get("name")
     return None if sample is None else str(sample)
