@@ -254,6 +254,7 @@ def _draw_gallery(
 def _show_way_on(console: Console, place: Path) -> None:
     _head(console, "how to go on")
     console.print(
+        f". {Path(sys.prefix) / 'bin' / 'activate'}   (in each terminal)\n"
         f"ainerd serve {place} --readable {place / 'frames'}\n"
         "    serves these results again; in another terminal:\n"
         f"export TILED_API_KEY=$(cat {place / 'api_key'})\n"
