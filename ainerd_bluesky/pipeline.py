@@ -18,6 +18,7 @@ from ainerd_bluesky.config import (
     QualityConfig,
     ReductionConfig,
 )
+from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.map_reduction import reduce_maps
@@ -215,9 +216,9 @@ def analyse(
     }
     return Analysis(
         run_uid=acquisition.run_uid,
-        recipe=_clean(_recipe(reduction, acquisition, identity, config)),
-        provenance=_clean(_provenance(reduction, acquisition, identity)),
-        summary=_clean(summary),
+        recipe=as_json(_recipe(reduction, acquisition, identity, config)),
+        provenance=as_json(_provenance(reduction, acquisition, identity)),
+        summary=as_json(summary),
         arrays=_arrays(reduction, answers),
         bins=_bins(reduction, answers),
     )
@@ -378,22 +379,3 @@ def _bin_row(
         **asdict(fit),
         "relaxation_time": fit.relaxation_time,
     }
-
-
-def _clean(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values in JSON's own types; None for nan and infinity."""
-    return {str(name): _clean_value(value) for name, value in values.items()}
-
-
-def _clean_value(value: object) -> object:
-    if isinstance(value, Mapping):
-        return _clean(value)
-    if isinstance(value, np.ndarray | np.generic):
-        return _clean_value(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_clean_value(item) for item in value]
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if value is None or isinstance(value, bool | int):
-        return value
-    return str(value)

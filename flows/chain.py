@@ -21,7 +21,6 @@ from ainerd_bluesky.errors import (
     FrameStackError,
     PartitionError,
     RunNotReadyError,
-    UnsuitableRunError,
 )
 from ainerd_bluesky.pipeline import (
     Acquisition,
@@ -36,7 +35,7 @@ from ainerd_bluesky.xpcs.roi import QPartition
 from tiled_adapters.catalog import open_catalog
 from tiled_adapters.formats.qmap import read_partition
 from tiled_adapters.publish import ResultsPublisher
-from tiled_adapters.runs import RunFrames, read_run
+from tiled_adapters.runs import RunFrames, read_run, require_technique
 
 __all__ = [
     "RunReading",
@@ -110,15 +109,12 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
     RunReading
         With frames, or with a reason to refuse them.
 
-    Raises
-    ------
-    UnsuitableRunError
-        If the run is of another technique, or not clear about its detector.
-
     Notes
     -----
-    A run that is not in the catalog, or not finished, is a `RunNotReadyError`. So is
-    one whose file cannot be read, for the first `file_patience` seconds.
+    A run of another technique, or not clear about its detector, is an
+    `UnsuitableRunError`. A run that is not in the catalog, or not finished, is a
+    `RunNotReadyError`. So is one whose file cannot be read, for the first
+    `file_patience` seconds.
     """
     start, stop = _documents(run_uid, config, catalog)
     acquisition = Acquisition(
@@ -133,11 +129,7 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
             "exit_status": stop["exit_status"],
         },
     )
-    if start.get("technique") != config.technique:
-        raise UnsuitableRunError(
-            f"run {run_uid} has technique {start.get('technique')!r}, beamline "
-            f"{config.name!r} analyses {config.technique!r}"
-        )
+    require_technique(start, config)
     if stop["exit_status"] != "success":
         why = f": {stop['reason']}" if stop.get("reason") else ""
         refusal = ("run-aborted", f"run ended with {stop['exit_status']!r}{why}")

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from ainerd_bluesky.callbacks.outbox import Job
+from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.config import BeamlineConfig, load_beamline
 from ainerd_bluesky.errors import CatalogError, ConfigError
 from ainerd_bluesky.profiles import beamline_path, find_profiles

@@ -14,7 +14,7 @@ from prefect.tasks import Task
 from tiled.client.container import Container
 
 from ainerd_bluesky import ml
-from ainerd_bluesky.callbacks.outbox import Job
+from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.pipeline import Analysis, Classifier, Reduction
 from flows import chain

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ainerd_bluesky.figures import draw_two_time_gallery
+from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.pipeline import Analysis
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.aging import fit_relaxation_by_age
 from flows.archive import ASSUMED, Ingested
-from tiled_adapters.publish import as_json
 
 __all__ = ["draw_analysis", "print_analysis", "print_ingested", "print_json"]
 

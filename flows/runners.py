@@ -8,7 +8,7 @@ import numpy as np
 from tiled.client.container import Container
 
 from ainerd_bluesky import ml
-from ainerd_bluesky.callbacks.outbox import Job
+from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.errors import CatalogError
 from ainerd_bluesky.pipeline import (

@@ -17,7 +17,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from ainerd_bluesky.callbacks.backup import replay_backups
-from ainerd_bluesky.callbacks.outbox import Job, Outbox
+from ainerd_bluesky.callbacks.job import Job
+from ainerd_bluesky.callbacks.outbox import Outbox
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.errors import CatalogError
 from flows.beamline import read_beamline

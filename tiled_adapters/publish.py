@@ -19,10 +19,11 @@ from tiled.structures.data_source import DataSource
 from tiled.structures.table import TableStructure
 
 from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.json_values import as_json
 from tiled_adapters.catalog import create_container
 from tiled_adapters.specs import RESULT, RESULTS, TWO_TIME
 
-__all__ = ["AnalysisLike", "ResultsPublisher", "as_json", "check_key"]
+__all__ = ["AnalysisLike", "ResultsPublisher", "check_key"]
 
 _KEY = re.compile(r"[A-Za-z0-9._-]+")
 _TILE = 1000
@@ -163,23 +164,6 @@ def check_key(key: str) -> None:
         raise ConfigError(
             f"a name in the catalog has letters, digits and . _ - only, got {key!r}"
         )
-
-
-def as_json(value: Any) -> Any:  # noqa: ANN401 - JSON is any of its types
-    """Return a value as plain JSON types; not-a-number and infinity become None."""
-    match value:
-        case Mapping():
-            return {str(key): as_json(item) for key, item in value.items()}
-        case np.ndarray() | np.generic():
-            return as_json(value.tolist())
-        case list() | tuple() | set() | frozenset():
-            return [as_json(item) for item in value]
-        case bool() | int() | str() | None:
-            return value
-        case float():
-            return value if math.isfinite(value) else None
-        case _:
-            return str(value)
 
 
 def _commit(

@@ -21,7 +21,7 @@ from ainerd_bluesky.errors import (
 )
 from tiled_adapters.files import local_path, open_hdf5, require_dataset, require_under
 
-__all__ = ["RunFrames", "read_run"]
+__all__ = ["RunFrames", "read_run", "require_technique"]
 
 _HDF5 = "application/x-hdf5"
 
@@ -116,25 +116,17 @@ def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFra
     RunFrames
         Nothing is read yet.
 
-    Raises
-    ------
-    UnsuitableRunError
-        If the run is of another technique, or has no frames of that detector or not the
-        frame time that is configured.
-
     Notes
     -----
-    A run of several events with several frames each is a `FrameStackError`: time passes
-    between events, so their frames are no one series.
+    A run of another technique, without frames of that detector, or without the frame
+    time that is configured, is an `UnsuitableRunError`. A run of several events with
+    several frames each is a `FrameStackError`: time passes between events, so their
+    frames are no one series.
     A run that is not there or not finished is a `RunNotReadyError`: worth another try.
     """
     run = _finished_run(catalog, run_uid, config.catalog.raw)
     start, stop = dict(run.metadata["start"]), dict(run.metadata["stop"])
-    if start.get("technique") != config.technique:
-        raise UnsuitableRunError(
-            f"run {run_uid} has technique {start.get('technique')!r}, "
-            f"the beamline analyses {config.technique!r}"
-        )
+    require_technique(start, config)
     node = _detector_node(run, run_uid, config)
     path, dataset = _direct_access(node, config.catalog.allowed_roots)
     n_rows, n_cols = node.shape[-2:]
@@ -149,6 +141,28 @@ def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFra
         stop=stop,
         node=node,
     )
+
+
+def require_technique(start: Mapping[str, Any], config: BeamlineConfig) -> None:
+    """Refuse a run of another technique.
+
+    Parameters
+    ----------
+    start : mapping
+        Start document of the run.
+    config : BeamlineConfig
+        Names the technique that is analysed.
+
+    Raises
+    ------
+    UnsuitableRunError
+        If the run is of another one, or does not say.
+    """
+    if start.get("technique") != config.technique:
+        raise UnsuitableRunError(
+            f"run {start.get('uid')} has technique {start.get('technique')!r}, "
+            f"beamline {config.name!r} analyses {config.technique!r}"
+        )
 
 
 def _finished_run(catalog: Container, run_uid: str, raw: str) -> Container:

@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ainerd_bluesky.callbacks.outbox import Job, Outbox
+from ainerd_bluesky.callbacks.job import Job
+from ainerd_bluesky.callbacks.outbox import Outbox
 from ainerd_bluesky.vocabulary import Label
 
 __all__ = ["ResultFollower", "failure_line", "result_line"]

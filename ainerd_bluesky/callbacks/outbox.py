@@ -6,80 +6,28 @@ rename, so several processes share an outbox, and a crash loses no run.
 """
 
 import contextlib
-import json
 import os
 import re
 import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.errors import OutboxError
 
-__all__ = ["Job", "JobState", "Outbox"]
+__all__ = ["JobState", "Outbox"]
 
 JobState = Literal["new", "cur", "done", "failed"]
 
 _STATES: tuple[JobState, ...] = ("new", "cur", "done", "failed")
 _LEFTOVER_AGE = 3600.0
+# What ended well long ago is looked for in the catalog, not here.
+_DONE_AGE = 30 * 24 * 3600.0
 _MAX_LOSSES = 2
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run on its way to a label.
-
-    Parameters
-    ----------
-    run_uid : str
-        Uid of the run; the key of the job.
-    payload : dict
-        What the sender knew of the run, JSON values only.
-    created : float
-        When the job was put, in seconds since the epoch.
-    attempts : int
-        How often the job was tried and given back.
-    not_before : float
-        Earliest time of the next try, in seconds since the epoch.
-    log : tuple of dict
-        What happened, oldest first: ``time`` and ``event``, and what came with it.
-    claim : str
-        Name of the claimed file; empty when the job is not claimed.
-    """
-
-    run_uid: str
-    payload: dict[str, Any]
-    created: float
-    attempts: int = 0
-    not_before: float = 0.0
-    log: tuple[dict[str, Any], ...] = field(default=())
-    claim: str = ""
-
-    def noted(self, event: str, **information: object) -> "Job":
-        """Return a copy with one more line in its log."""
-        line = {"time": time.time(), "event": event, **information}
-        return replace(self, log=(*self.log, line))
-
-    @classmethod
-    def from_json(cls, text: str) -> "Job":
-        """Read a job file; raise `OutboxError` with what is wrong."""
-        try:
-            document = json.loads(text)
-            job = cls(**{**document, "log": tuple(document["log"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise OutboxError(f"not a job: {error!r}") from error
-        numbers = (job.created, job.attempts, job.not_before)
-        if not all(isinstance(number, int | float) for number in numbers):
-            raise OutboxError(f"not a job: created, attempts, not_before are {numbers}")
-        return job
-
-    def to_json(self) -> str:
-        """Write the job without its claim."""
-        document = asdict(replace(self, claim=""))
-        return json.dumps(document, default=str)
 
 
 class Outbox:
@@ -347,7 +295,7 @@ class Outbox:
             (self.folder / "cur" / job.claim).unlink(missing_ok=True)
 
     def _give_back(self, job: Job) -> None:
-        n_losses = _count_losses(job)
+        n_losses = job.n_losses
         if n_losses >= _MAX_LOSSES:
             self.fail(job, f"the worker died {n_losses} times on it")
         else:
@@ -372,17 +320,12 @@ class Outbox:
             self._finish(job.noted("failed", reason=reason), "failed")
 
     def _sweep(self) -> None:
-        for path in (self.folder / "tmp").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > _LEFTOVER_AGE:
-                    path.unlink()
-
-
-def _count_losses(job: Job) -> int:
-    """Return how many owners were lost since the job was put (back) by a person."""
-    events = [line["event"] for line in job.log]
-    since = max((n for n, event in enumerate(events) if event == "requeued"), default=0)
-    return events[since:].count("lost")
+        """Remove what nobody will ask for: leftovers, and jobs done long ago."""
+        for name, age in (("tmp", _LEFTOVER_AGE), ("done", _DONE_AGE)):
+            for path in (self.folder / name).iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if time.time() - path.stat().st_mtime > age:
+                        path.unlink()
 
 
 def _check_uid(run_uid: str) -> None:

@@ -18,7 +18,7 @@ from tiled.client import from_uri
 from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.demo.rows import Row, ScanLog, table
 from ainerd_bluesky.demo.server import Server, running_server
-from ainerd_bluesky.demo.shelf import candidates, unknown_samples
+from ainerd_bluesky.demo.shelf import candidates
 from ainerd_bluesky.devices.demo import DemoBeamline, demo_beamline
 from ainerd_bluesky.errors import RunNotReadyError
 from ainerd_bluesky.figures import draw_two_time_gallery
@@ -31,6 +31,7 @@ from ainerd_bluesky.selection import (
     WantedLabelSelector,
 )
 from ainerd_bluesky.vocabulary import Label
+from ainerd_bluesky.xpcs.simulate import unknown_samples
 
 __all__ = ["run_demo"]
 
@@ -92,7 +93,7 @@ def run_demo(
     place = _next_folder(folder)
     console.print(f"starting a Tiled server in [bold]{place}[/] ...", soft_wrap=True)
     with running_server(place, readable=place / "frames") as server:
-        shelf = unknown_samples(n_samples + _SPARE_SAMPLES, n_samples, seed)
+        shelf = unknown_samples(n_samples + _SPARE_SAMPLES, seed, n_first=n_samples)
         beamline = demo_beamline(place, samples=shelf, seed=seed, shape=_FRAME_SHAPE)
         with _session(beamline, server, console) as session:
             session.scan_in_order(n_samples)

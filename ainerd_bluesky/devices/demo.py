@@ -16,14 +16,15 @@ from ainerd_bluesky.xpcs.roi import QPartition
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from ainerd_bluesky.xpcs.simulate.samples import (
     SimulatedSample,
-    sample_library,
     simulate_sample,
+    unknown_samples,
 )
 
 __all__ = ["DemoBeamline", "demo_beamline"]
 
 _WRITE_PARTITION = "tiled_adapters.formats.qmap:write_partition"
 _DETECTOR_NAME = "eiger"
+_N_SAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def demo_beamline(
     folder : Path
         Gets the beamline file, the partition and the frames.
     samples : dict of str to SimulatedSample, optional
-        What is mounted; unset: a shuffled shelf under the names ``sample-1``, ...
+        What is mounted; unset: a shuffled shelf under the names ``sample-01``, ...
     seed : int, optional
         Decides all chance.
     shape : tuple of int, optional
@@ -92,7 +93,7 @@ def demo_beamline(
     partition_path = folder / "partition.h5"
     _write_partition(partition_path, partition)
 
-    stage = SampleStage(samples or blind_samples(seed), name="stage")
+    stage = SampleStage(samples or unknown_samples(_N_SAMPLES, seed), name="stage")
     chance = np.random.SeedSequence(seed)
 
     def simulate(n_frames: int) -> NDArray[np.uint16]:
@@ -104,13 +105,6 @@ def demo_beamline(
     files = StaticPathProvider(UUIDFilenameProvider(), folder / "frames")
     detector = SimulatedXPCSDetector(files, simulate, shape, name=_DETECTOR_NAME)
     return DemoBeamline(detector, stage, config_path, partition_path)
-
-
-def blind_samples(seed: int, n_samples: int = 20) -> dict[str, SimulatedSample]:
-    """Shuffle a shelf of samples and hide what they are behind numbers."""
-    shelf = sample_library(n_samples, seed)
-    order = np.random.default_rng(seed).permutation(n_samples)
-    return {f"sample-{n}": shelf[index] for n, index in enumerate(order, start=1)}
 
 
 def _write_partition(path: Path, partition: QPartition) -> None:

@@ -14,6 +14,7 @@ from ainerd_bluesky.xpcs.simulate.samples import (
     sample_library,
     simulate_sample,
     spoil,
+    unknown_samples,
 )
 from ainerd_bluesky.xpcs.simulate.speckle import simulate_counts, simulate_map
 
@@ -33,4 +34,5 @@ __all__ = [
     "simulate_movie",
     "simulate_sample",
     "spoil",
+    "unknown_samples",
 ]

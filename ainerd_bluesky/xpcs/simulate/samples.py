@@ -19,6 +19,7 @@ __all__ = [
     "sample_library",
     "simulate_sample",
     "spoil",
+    "unknown_samples",
 ]
 
 Defect = Literal["beam-lost", "saturated", "dark", "constant"]
@@ -93,6 +94,34 @@ def _draw_sample(
         n_modes=int(rng.integers(1, 4)),
         defect=DEFECTS[turn % len(DEFECTS)] if is_spoilt else None,
     )
+
+
+def unknown_samples(
+    n_samples: int, seed: int, *, n_first: int | None = None
+) -> dict[str, SimulatedSample]:
+    """Shuffle a library of samples and hide what they are behind numbers.
+
+    Parameters
+    ----------
+    n_samples : int
+        How many.
+    seed : int
+        Rules all chance.
+    n_first : int, optional
+        Shuffle these first ones among themselves, so that each word of the vocabulary
+        occurs among them, if there are that many words; all if not given.
+
+    Returns
+    -------
+    dict of str to SimulatedSample
+        Names that tell nothing, in the order of the shelf.
+    """
+    n_first = n_samples if n_first is None else n_first
+    samples = sample_library(n_samples, seed)
+    rng = np.random.default_rng(seed)
+    first, later = rng.permutation(n_first), rng.permutation(n_samples - n_first)
+    order = [*first, *(n_first + later)]
+    return {f"sample-{n:02d}": samples[index] for n, index in enumerate(order, 1)}
 
 
 def simulate_sample(

@@ -14,7 +14,7 @@ import yaml
 from bluesky import RunEngine
 from tiled.client.utils import ClientError
 
-from ainerd_bluesky.callbacks.outbox import Job
+from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.callbacks.writer import tiled_writer
 from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.errors import ConfigError, RunNotReadyError, UnsuitableRunError

@@ -224,3 +224,13 @@ def test_job_files_are_plain_json_and_nothing_is_left_in_tmp(outbox):
     document = json.loads((outbox.folder / "new" / "a.json").read_text())
     assert document["payload"] == {"path": "/data"}
     assert list((outbox.folder / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(("age_days", "is_kept"), [(29, True), (31, False)])
+def test_jobs_done_a_month_ago_are_removed(outbox, age_days, is_kept):
+    outbox.put("a", {})
+    outbox.done(outbox.claim())
+    then = time.time() - age_days * 24 * 3600
+    os.utime(outbox.folder / "done" / "a.json", (then, then))
+    outbox.recover()
+    assert (outbox.state("a") == "done") is is_kept

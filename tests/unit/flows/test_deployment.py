@@ -3,7 +3,7 @@ import json
 import httpx
 import pytest
 
-from ainerd_bluesky.callbacks.outbox import Job
+from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.errors import CatalogError, ConfigError
 from ainerd_bluesky.profiles import beamline_path
