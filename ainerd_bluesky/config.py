@@ -12,6 +12,7 @@ __all__ = [
     "BeamlineConfig",
     "CatalogConfig",
     "ClassificationConfig",
+    "CorrelationConfig",
     "DetectorConfig",
     "FlowConfig",
     "PartitionConfig",
@@ -56,6 +57,27 @@ class QualityConfig(_Section):
     """Largest fraction of pixels that may sit at the detector's upper limit."""
     min_photons: Annotated[float, Field(ge=0)] = 1.0
     """Fewest photons per frame and q-bin that a map can be made of."""
+
+
+class CorrelationConfig(_Section):
+    """How products of frames become a correlation function."""
+
+    normalisation: Literal[
+        "static", "frame", "static-frame", "symmetric", "monitor", "pixel", "none"
+    ] = "static"
+    """What a count is divided by. `static`: the time mean of its static bin, and its
+    frame's mean over the q-bin; the same as `frame` where there are no static bins.
+    `frame`: its frame's mean over the q-bin. `static-frame`: its frame's mean over the
+    static bin. `symmetric`: the time mean of its static bin alone. `monitor`: the beam
+    monitor. `pixel`: the time mean of the pixel, and its frame's mean. `none`: 1."""
+    estimator: Literal["ratio-of-sums", "mean-of-ratios"] = "ratio-of-sums"
+    """g2 of a delay: sums over all pairs of frames, then their ratio, which is right
+    at any number of photons; or the mean of the ratios of the pairs, as boost-corr
+    takes it."""
+    diagonal: Literal["shot-noise", "shot-noise-free"] = "shot-noise"
+    """Whether a photon counts as a pair with itself, on the diagonal of a map."""
+    engine: Literal["auto", "events", "int8", "fp32", "cuda", "numpy"] = "auto"
+    """What multiplies. `auto`: by occupancy, largest count and machine."""
 
 
 class ReductionConfig(_Section):
@@ -122,6 +144,7 @@ class BeamlineConfig(_Section):
     partition: PartitionConfig
     quality: QualityConfig = QualityConfig()
     reduction: ReductionConfig = ReductionConfig()
+    correlation: CorrelationConfig = CorrelationConfig()
     classification: ClassificationConfig = ClassificationConfig()
     catalog: CatalogConfig = CatalogConfig()
     flow: FlowConfig = FlowConfig()

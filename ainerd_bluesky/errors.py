@@ -6,6 +6,7 @@ __all__ = [
     "ConfigError",
     "FileFormatError",
     "FrameStackError",
+    "MemoryBudgetError",
     "ModelError",
     "OutboxError",
     "PartitionError",
@@ -38,6 +39,10 @@ class TwoTimeError(AinerdError, ValueError):
 
 class FileFormatError(AinerdError, ValueError):
     """A file is damaged, or not of the format it was read as."""
+
+
+class MemoryBudgetError(AinerdError, MemoryError):
+    """A result would not fit into the memory of this machine."""
 
 
 class ModelError(AinerdError, ValueError):

@@ -27,7 +27,8 @@ from ainerd_bluesky.xpcs.quality import Quality, check_map, check_series
 from ainerd_bluesky.xpcs.reduction import Reduction, reduce_frames, refused
 from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
 from ainerd_bluesky.xpcs.roi import QPartition, ring_partition
-from ainerd_bluesky.xpcs.two_time import PixelSeries, two_time_map, two_time_maps
+from ainerd_bluesky.xpcs.series import PixelSeries
+from ainerd_bluesky.xpcs.two_time import two_time_map, two_time_maps
 
 __all__ = [
     "OneTime",

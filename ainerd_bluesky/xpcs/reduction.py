@@ -16,7 +16,8 @@ from ainerd_bluesky.xpcs.pixels import usable_pixels
 from ainerd_bluesky.xpcs.quality import Quality, check_bin, check_map, check_series
 from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
 from ainerd_bluesky.xpcs.roi import QPartition
-from ainerd_bluesky.xpcs.two_time import Counts, PixelSeries, two_time_map
+from ainerd_bluesky.xpcs.series import Counts, PixelSeries
+from ainerd_bluesky.xpcs.two_time import two_time_map
 
 __all__ = [
     "ESTIMATORS",

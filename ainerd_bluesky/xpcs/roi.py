@@ -4,13 +4,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ainerd_bluesky.errors import PartitionError
 
-__all__ = ["QPartition", "ring_partition"]
+__all__ = ["QPartition", "ring_partition", "static_bins_along"]
+
+# The mean of so many speckles stands within a few per cent of the scattering.
+_FEWEST_STATIC_PIXELS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +30,15 @@ class QPartition:
         Mean momentum transfer of each bin, in 1/angstrom.
     phi_values : ndarray of float64, shape (n_q_bins,)
         Azimuth of each bin's centre, in degrees; nan for a whole ring.
+    static_map : ndarray of int32, shape (n_rows, n_cols), optional
+        Label of the static bin of each pixel: parts of a q-bin, narrow enough that
+        the scattering is the same all over one. 0 for a pixel in none.
 
     Raises
     ------
     PartitionError
-        If the labels are not whole numbers 1 .. n_q_bins, or the values do not fit
-        them.
+        If the labels are not whole numbers 1 .. n_q_bins, or the values or the static
+        bins do not fit them.
 
     Examples
     --------
@@ -43,9 +50,10 @@ class QPartition:
     roi_map: NDArray[np.int32]
     q_values: NDArray[np.float64]
     phi_values: NDArray[np.float64]
+    static_map: NDArray[np.int32] | None = None
 
     def __post_init__(self) -> None:
-        roi_map = _checked_roi_map(np.asarray(self.roi_map))
+        roi_map = _checked_map("roi_map", np.asarray(self.roi_map))
         q_values = _checked_values("q_values", self.q_values)
         phi_values = _checked_values("phi_values", self.phi_values)
         _check_labels(roi_map, len(q_values))
@@ -56,11 +64,20 @@ class QPartition:
                 f"phi_values has {len(phi_values)} entries, q_values {len(q_values)}"
             )
 
-        for name, value in (
-            ("roi_map", roi_map),
-            ("q_values", q_values),
-            ("phi_values", phi_values),
-        ):
+        arrays: dict[str, NDArray[Any]] = {
+            "roi_map": roi_map,
+            "q_values": q_values,
+            "phi_values": phi_values,
+        }
+        if self.static_map is not None:
+            static_map = _checked_map("static_map", np.asarray(self.static_map))
+            if static_map.shape != roi_map.shape:
+                raise PartitionError(
+                    f"static_map has shape {static_map.shape}, roi_map {roi_map.shape}"
+                )
+            arrays["static_map"] = static_map
+
+        for name, value in arrays.items():
             value.setflags(write=False)
             object.__setattr__(self, name, value)
 
@@ -77,12 +94,14 @@ class QPartition:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of labels, q and phi: the same on every machine."""
+        """Hash of labels, q, phi and static bins: the same on every machine."""
         digest = hashlib.sha256(f"QPartition 1 {self.shape}".encode())
         digest.update(self.roi_map.astype("<i4").tobytes())
         for values in (self.q_values, self.phi_values):
             canonical = np.where(np.isnan(values), np.nan, values + 0.0)
             digest.update(canonical.astype("<f8").tobytes())
+        if self.static_map is not None:
+            digest.update(self.static_map.astype("<i4").tobytes())
         return digest.hexdigest()
 
 
@@ -95,6 +114,7 @@ def ring_partition(  # noqa: PLR0913 - keyword-only, each one a measured quantit
     wavelength: float,
     q_edges: Sequence[float] | NDArray[np.float64],
     n_phi: int = 1,
+    n_static: int = 10,
     mask: NDArray[np.bool_] | None = None,
 ) -> QPartition:
     r"""Divide a flat detector, normal to the beam, into rings and sectors.
@@ -120,6 +140,9 @@ def ring_partition(  # noqa: PLR0913 - keyword-only, each one a measured quantit
     n_phi : int
         Equal sectors in each ring. phi counts from the direction of rising columns,
         counter-clockwise as the image is shown with its origin in the upper left.
+    n_static : int
+        Static bins in each q-bin, along q; fewer where one would hold less than 100
+        pixels, whose mean would follow their speckles instead of the scattering.
     mask : ndarray of bool, shape (n_rows, n_cols), optional
         True for pixels that may be used.
 
@@ -143,6 +166,7 @@ def ring_partition(  # noqa: PLR0913 - keyword-only, each one a measured quantit
         ("distance", distance),
         ("wavelength", wavelength),
         ("n_phi", n_phi),
+        ("n_static", n_static),
     ):
         if not value > 0:
             raise PartitionError(f"{name} must be positive, got {value}")
@@ -159,11 +183,45 @@ def ring_partition(  # noqa: PLR0913 - keyword-only, each one a measured quantit
     is_used = (ring >= 0) & (ring < len(edges) - 1)
     if mask is not None:
         is_used &= mask.astype(bool)
-    return _compacted(np.where(is_used, ring * n_phi + sector, -1), q, n_phi)
+    bins = np.where(is_used, ring * n_phi + sector, -1)
+    return _compacted(bins, q, n_phi, n_static)
+
+
+def static_bins_along(
+    roi_map: NDArray[np.integer], q: NDArray[np.float64], n_static: int
+) -> NDArray[np.int32]:
+    """Divide each q-bin along q into static bins of about equally many pixels.
+
+    Parameters
+    ----------
+    roi_map : ndarray of int, shape (n_rows, n_cols)
+        Label of the q-bin of each pixel, 0 for none.
+    q : ndarray of float64, shape (n_rows, n_cols)
+        Momentum transfer of each pixel, in 1/angstrom.
+    n_static : int
+        Most static bins in one q-bin; each holds at least 100 pixels if it is not the
+        only one.
+
+    Returns
+    -------
+    ndarray of int32, shape (n_rows, n_cols)
+        Labels 1 .. n, rising with the q-bin and, inside it, with q; 0 for a pixel that
+        is not used.
+    """
+    static_map = np.zeros(roi_map.shape, np.int32)
+    n_before = 0
+    for label in range(1, int(roi_map.max()) + 1):
+        is_inside = roi_map == label
+        n_bins = int(np.clip(is_inside.sum() // _FEWEST_STATIC_PIXELS, 1, n_static))
+        inside = q[is_inside]
+        edges = np.quantile(inside, np.arange(1, n_bins) / n_bins)
+        static_map[is_inside] = n_before + 1 + np.digitize(inside, edges)
+        n_before += n_bins
+    return static_map
 
 
 def _compacted(
-    bins: NDArray[np.int64], q: NDArray[np.float64], n_phi: int
+    bins: NDArray[np.int64], q: NDArray[np.float64], n_phi: int, n_static: int
 ) -> QPartition:
     """Return the bins that hold pixels; `bins` is -1 where a pixel is not used."""
     present, label = np.unique(bins[bins >= 0], return_inverse=True)
@@ -178,22 +236,23 @@ def _compacted(
     phi_values = (present % n_phi + 0.5) * 360.0 / n_phi
     if n_phi == 1:
         phi_values = np.full(len(present), np.nan)
-    return QPartition(roi_map, q_values, phi_values)
+    static_map = static_bins_along(roi_map, q, n_static)
+    return QPartition(roi_map, q_values, phi_values, static_map)
 
 
-def _checked_roi_map(roi_map: NDArray[np.generic]) -> NDArray[np.int32]:
-    if roi_map.ndim != 2 or roi_map.size == 0:
+def _checked_map(name: str, labels: NDArray[np.generic]) -> NDArray[np.int32]:
+    if labels.ndim != 2 or labels.size == 0:
         raise PartitionError(
-            f"roi_map must have shape (n_rows, n_cols), got {roi_map.shape}"
+            f"{name} must have shape (n_rows, n_cols), got {labels.shape}"
         )
-    if roi_map.dtype.kind not in "iu":
-        raise PartitionError(f"roi_map must hold integers, got {roi_map.dtype}")
-    lowest, highest = int(roi_map.min()), int(roi_map.max())
+    if labels.dtype.kind not in "iu":
+        raise PartitionError(f"{name} must hold integers, got {labels.dtype}")
+    lowest, highest = int(labels.min()), int(labels.max())
     if lowest < 0 or highest >= 2**31:
         raise PartitionError(
-            f"roi_map labels must lie in 0 .. 2^31 - 1, got {lowest} .. {highest}"
+            f"{name} labels must lie in 0 .. 2^31 - 1, got {lowest} .. {highest}"
         )
-    return np.array(roi_map, dtype=np.int32, order="C")
+    return np.array(labels, dtype=np.int32, order="C")
 
 
 def _checked_values(name: str, values: ArrayLike) -> NDArray[np.float64]:

@@ -124,14 +124,14 @@ def test_blocks_of_any_size_give_the_same_reduction(frames, partition, block):
     assert one.recipe == other.recipe
 
 
-def with_nan(frames):
+def with_infinity(frames):
     spoilt = frames.astype(float)
-    spoilt[50, 7, 2] = np.nan
+    spoilt[50, 7, 2] = np.inf
     return spoilt
 
 
-def with_nan_in_float32(frames):
-    return with_nan(frames).astype(np.float32)
+def with_infinity_in_float32(frames):
+    return with_infinity(frames).astype(np.float32)
 
 
 def with_negative(frames):
@@ -145,8 +145,8 @@ def with_negative(frames):
     [
         (lambda frames: frames[:0], "too-short", "0 frames"),
         (lambda frames: frames[:31], "too-short", "31 frames, at least 32"),
-        (with_nan, "bad-frames", "frame 50 holds nan"),
-        (with_nan_in_float32, "bad-frames", "frame 50 holds nan"),
+        (with_infinity, "bad-frames", "frame 50 holds infinity"),
+        (with_infinity_in_float32, "bad-frames", "frame 50 holds infinity"),
         (lambda frames: frames + 0j, "bad-frames", "numbers, got complex128"),
         (with_negative, "bad-frames", "frame 50 holds a negative count"),
         (lambda frames: frames[:, :, :3], "bad-frames", r"(96, 300, 3)"),
@@ -157,8 +157,8 @@ def with_negative(frames):
     ids=[
         "no-frames",
         "short",
-        "nan",
-        "nan-float32",
+        "infinity",
+        "infinity-float32",
         "complex",
         "negative",
         "another-shape",

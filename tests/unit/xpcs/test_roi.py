@@ -147,3 +147,35 @@ def test_partition_cannot_be_changed_afterwards():
     assert partition.roi_map[0, 0] == 0
     with pytest.raises(ValueError, match="read-only"):
         partition.roi_map[0, 0] = 1
+
+
+def test_static_bins_lie_inside_of_q_bins_and_narrow_them():
+    edges = [q_of(20, 32), q_of(20, 50)]
+    partition = ring_partition((41, 61), q_edges=edges, n_static=5, **GEOMETRY)
+    static_map = partition.static_map
+    assert np.array_equal(static_map > 0, partition.roi_map > 0)
+    rows, cols = np.indices((41, 61))
+    q = q_of(rows, cols)
+    highest = [q[static_map == label].max() for label in range(1, 6)]
+    lowest = [q[static_map == label].min() for label in range(1, 6)]
+    assert all(high < low for high, low in zip(highest, lowest[1:], strict=False))
+    sizes = np.bincount(static_map.ravel())[1:]
+    assert sizes.min() > 0.8 * sizes.mean()
+
+
+def test_small_bin_is_one_static_bin():
+    edges = [q_of(20, 32), q_of(20, 34)]
+    partition = ring_partition((41, 61), q_edges=edges, n_static=5, **GEOMETRY)
+    assert partition.static_map.max() == 1
+
+
+def test_static_bins_belong_to_the_hash():
+    roi_map = np.array([[1, 1, 2]])
+    plain = QPartition(roi_map, [0.1, 0.2], [NAN, NAN])
+    divided = QPartition(roi_map, [0.1, 0.2], [NAN, NAN], np.array([[1, 2, 3]]))
+    assert plain.sha256 != divided.sha256
+
+
+def test_static_map_of_another_shape_is_refused():
+    with pytest.raises(PartitionError, match=r"static_map has shape \(1, 2\)"):
+        QPartition(np.array([[1, 1, 2]]), [0.1, 0.2], [NAN] * 2, np.array([[1, 2]]))

@@ -5,6 +5,7 @@ from ainerd_bluesky.config import QualityConfig
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.quality import check_series
+from ainerd_bluesky.xpcs.series import PixelSeries
 from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from ainerd_bluesky.xpcs.simulate.samples import (
@@ -14,7 +15,6 @@ from ainerd_bluesky.xpcs.simulate.samples import (
     simulate_sample,
     spoil,
 )
-from ainerd_bluesky.xpcs.two_time import PixelSeries
 
 STATIONARY = Dynamics(Label.STATIONARY, {"rate": 6.0, "alpha": 1.0})
 
