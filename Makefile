@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Waiting threads sleep: spinning ones take the CPU from the others on a busy host.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: env demo test lint docs clean help
+.PHONY: env peers demo test lint docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -29,6 +29,15 @@ $(VENV)/.developer: $(VENV)/.user
 	@touch $@
 
 env: $(VENV)/.developer  ## build .venv with everything, tools included
+
+# boost-corr runs on Python 3.11 but does not say so.
+$(VENV)/.peers: $(VENV)/.developer
+	@echo "adding the programs to compare with ..."
+	$(PIP) install --constraint constraints.txt --editable ".[peers]"
+	$(PIP) install --constraint constraints.txt --no-deps --ignore-requires-python boost-corr
+	@touch $@
+
+peers: $(VENV)/.peers  ## add boost-corr and others, for `ainerd bench correlator`
 
 demo: $(VENV)/.user  ## scan unknown samples on a simulated beamline and classify them
 	$(BIN)/ainerd demo $(ARGS)

@@ -57,6 +57,11 @@ class QualityConfig(_Section):
     """Largest fraction of pixels that may sit at the detector's upper limit."""
     min_photons: Annotated[float, Field(ge=0)] = 1.0
     """Fewest photons per frame and q-bin that a map can be made of."""
+    min_signal_to_noise: Annotated[float, Field(ge=0)] = 1.0
+    """Least signal to noise that a sample which does not move would have in the map of
+    a q-bin, with all its photons: where that is not reached, nothing can be."""
+    contrast: Annotated[float, Field(gt=0, le=1)] = 0.2
+    """Speckle contrast that this signal to noise is reckoned with."""
 
 
 class CorrelationConfig(_Section):
@@ -88,9 +93,15 @@ class ReductionConfig(_Section):
     lags_per_level: Annotated[int, Field(ge=2)] = 8
     """Lags before the multi-tau correlator halves the time resolution."""
     max_frames: Annotated[int, Field(ge=32)] = 8192
-    """Longest series a full two-time map is made of."""
-    max_map_bytes: Annotated[int, Field(ge=1_000_000)] = 4_000_000_000
-    """Most memory for the two-time maps of one run; a longer series is refused."""
+    """Longest series a full two-time map is made of; the map of a longer one is
+    averaged over blocks of frames."""
+    averaged_size: Annotated[int, Field(ge=64)] = 256
+    """Rows of an averaged map."""
+    max_bytes: Annotated[int, Field(ge=1_000_000)] | None = None
+    """Most memory for the counts and the two-time maps of one run; unset: half of what
+    this machine has left. Larger maps are averaged, more counts are refused."""
+    bad_frames: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Frames known to be bad, counted from 0; others are found by their brightness."""
 
 
 class ClassificationConfig(_Section):

@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.config import (
     ClassificationConfig,
+    CorrelationConfig,
     QualityConfig,
     ReductionConfig,
 )
 from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.vocabulary import Label
+from ainerd_bluesky.xpcs.frame_reduction import reduce_events, reduce_frames
 from ainerd_bluesky.xpcs.map_reduction import reduce_maps
 from ainerd_bluesky.xpcs.physics import describe_relaxation
 from ainerd_bluesky.xpcs.quality import Quality, signal_to_noise
-from ainerd_bluesky.xpcs.reduction import Reduction, reduce_frames, refused
+from ainerd_bluesky.xpcs.reduction import Reduction, ReductionSettings, refused
+from ainerd_bluesky.xpcs.roi import QPartition
 
 __all__ = [
     "Acquisition",
@@ -34,6 +37,7 @@ __all__ = [
     "Reduction",
     "Settings",
     "analyse",
+    "reduce_events",
     "reduce_frames",
     "reduce_maps",
     "refused",
@@ -47,16 +51,8 @@ _SOFTWARE = (
 _CLEAR_SIGNAL = 5.0
 
 
-class Settings(Protocol):
+class Settings(ReductionSettings, Protocol):
     """The sections of a configuration that decide results; a `BeamlineConfig` fits."""
-
-    @property
-    def quality(self) -> QualityConfig:
-        """Thresholds of the quality gate."""
-
-    @property
-    def reduction(self) -> ReductionConfig:
-        """How frames become correlation functions."""
 
     @property
     def classification(self) -> ClassificationConfig:
@@ -69,6 +65,7 @@ class AnalysisSettings:
 
     quality: QualityConfig = field(default_factory=QualityConfig)
     reduction: ReductionConfig = field(default_factory=ReductionConfig)
+    correlation: CorrelationConfig = field(default_factory=CorrelationConfig)
     classification: ClassificationConfig = field(default_factory=ClassificationConfig)
 
 
@@ -132,7 +129,8 @@ class Analysis:
     summary : dict
         What people search: JSON values only, None where unknown.
     arrays : dict of str to ndarray
-        Those that exist of two_time, g2, g2_err, lags, intensity, embedding.
+        Those that exist of two_time, g2, g2_err, lags, intensity, embedding, and the
+        labels of pixels: roi_map, static_map.
     bins : dict of str to list
         Columns of the table of q-bins, equally long; numbers are nan where unknown.
     """
@@ -205,6 +203,7 @@ def analyse(
         "sample": acquisition.sample,
         "q_range": _q_range(reduction),
         "frame_time": reduction.frame_time,
+        "row_time": reduction.row_time,
         "n_frames": reduction.n_frames,
         "n_q_bins": len(reduction.bin_quality),
         "model": identity,
@@ -341,6 +340,7 @@ def _arrays(
         "g2_err": reduction.g2_err,
         "lags": reduction.lags,
         "intensity": reduction.intensity,
+        **_partition_arrays(reduction.partition),
     }
     given = [answer.embedding for answer in answers if answer is not None]
     if given:
@@ -349,6 +349,18 @@ def _arrays(
             [zeros if answer is None else answer.embedding for answer in answers]
         )
     return {name: array for name, array in arrays.items() if array.size > 0}
+
+
+def _partition_arrays(partition: QPartition | None) -> dict[str, NDArray[Any]]:
+    """Return the labels of the pixels, which a reader of the result would look for."""
+    if partition is None:
+        return {}
+    labels = {"roi_map": partition.roi_map, "static_map": partition.static_map}
+    return {
+        name: values.astype(np.min_scalar_type(values.max()))
+        for name, values in labels.items()
+        if values is not None
+    }
 
 
 def _bins(

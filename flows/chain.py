@@ -14,6 +14,7 @@ from tiled.client.utils import ClientError
 
 from ainerd_bluesky.callbacks.trigger import sample_name
 from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.engines import choose_engine
 from ainerd_bluesky.errors import (
     CatalogError,
     ConfigError,
@@ -181,6 +182,7 @@ def reduce(reading: RunReading, config: BeamlineConfig) -> Reduction:
             partition,
             frame_time=reading.frames.frame_time,
             config=config,
+            choose_engine=choose_engine,
         )
     except PartitionError as error:
         return refused("partition-mismatch", str(error))

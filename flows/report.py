@@ -244,7 +244,7 @@ def _age_table(ages: Iterable[dict[str, float]], analysis: Analysis) -> Table:
         f"rate [1/{unit}]",
         "alpha",
         title=f"relaxation by age, q-bin {q_bin}",
-        caption="± is the scatter about the fit: a lower bound",
+        caption="± one standard error",
     )
     for row in ages:
         _add_row(

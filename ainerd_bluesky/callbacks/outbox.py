@@ -323,14 +323,18 @@ class Outbox:
         """Remove what nobody will ask for: leftovers, and jobs done long ago."""
         for name, age in (("tmp", _LEFTOVER_AGE), ("done", _DONE_AGE)):
             for path in (self.folder / name).iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    if time.time() - path.stat().st_mtime > age:
-                        path.unlink()
+                _remove_if_older(path, age)
 
 
 def _check_uid(run_uid: str) -> None:
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,200}", run_uid) or run_uid.startswith("."):
         raise OutboxError(f"run uid must be letters, digits, . _ -, got {run_uid!r}")
+
+
+def _remove_if_older(path: Path, age: float) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - path.stat().st_mtime > age:
+            path.unlink()
 
 
 def _run_uid(path: Path) -> str:

@@ -1,29 +1,38 @@
-"""Relaxation along the age of a sample: cuts across the diagonal of a map."""
+"""Relaxation along the age of a sample."""
 
 from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from ainerd_bluesky.errors import TwoTimeError
+from ainerd_bluesky.xpcs.age_lag import AgeLag
+from ainerd_bluesky.xpcs.decay import smoothed
+from ainerd_bluesky.xpcs.map_cuts import CUTS_PER_MAP, MapCuts, fit_cuts
 from ainerd_bluesky.xpcs.relaxation import (
     RelaxationFit,
     fit_power_law,
     fit_relaxation,
 )
+from ainerd_bluesky.xpcs.shared_fit import (
+    CurveSet,
+    SharedFit,
+    fit_shared_contrast,
+    fits_of,
+)
 
-__all__ = ["RelaxationByAge", "aging_exponent", "fit_relaxation_by_age"]
+__all__ = [
+    "RelaxationByAge",
+    "aging_exponent",
+    "fit_age_lag",
+    "fit_relaxation_by_age",
+]
 
 Floats = NDArray[np.float64]
 
-# Wider cuts average more elements, narrower ones resolve the age better.
-_CUTS_PER_MAP = 7
-# The median of fewer cuts is the opinion of one of them.
-_FEWEST_CUTS = 3
-# Ends the search where the cuts leave the contrast open.
-_MAX_TURNS = 30
-# Far below the error of any measured contrast.
-_CONVERGED = 1e-3
+# Upper end of the interval of one standard error.
+_ONE_SIGMA = 0.8413447
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +50,7 @@ class RelaxationByAge:
     alpha, alpha_err : ndarray of float64
         Stretching or compressing exponent.
     baseline, baseline_err : ndarray of float64
-        Value at long delay.
+        Value at long delay; an error of 0 means that it was held at 1.
     is_trusted : ndarray of bool
         Whether the cut determines rate, contrast and exponent.
     """
@@ -57,6 +66,50 @@ class RelaxationByAge:
     baseline_err: Floats
     is_trusted: NDArray[np.bool_]
 
+    @classmethod
+    def of_fits(cls, age: Floats, fits: list[RelaxationFit]) -> "RelaxationByAge":
+        """Return the fits of these ages."""
+        columns = zip(*map(astuple, fits), strict=True)
+        return cls(age, *map(np.array, columns))
+
+
+def fit_age_lag(
+    age_lag: AgeLag, frame_time: float, *, is_contrast_shared: bool = True
+) -> RelaxationByAge:
+    """Fit the relaxation at each age of a correlation from counts.
+
+    Errors follow from the jackknife over pixels, through all ages together, and hold
+    for slow dynamics too, where neither delays nor ages are independent.
+
+    Parameters
+    ----------
+    age_lag : AgeLag
+        Correlation against age and delay, from `age_lag_map`.
+    frame_time : float
+        Start-to-start time of frames, in seconds.
+    is_contrast_shared : bool
+        Fit one contrast and one baseline to all ages: they belong to beam and detector,
+        not to the age of the sample. The baseline is held at 1 where the delays do not
+        reach it.
+
+    Returns
+    -------
+    RelaxationByAge
+        One fit for each age.
+    """
+    error = _errors_of_points(age_lag)
+    weight = np.divide(1.0, error, out=np.zeros_like(error), where=error > 0)
+    scale = float(age_lag.lags.max(initial=1))
+    curves = CurveSet(age_lag.lags / scale, np.nan_to_num(age_lag.g2), weight)
+    shared = None
+    if is_contrast_shared:
+        shared = fit_shared_contrast(curves, lambda fit: _errors(fit, curves, age_lag))
+    if shared is None:
+        fits = _fit_each(age_lag, error, frame_time)
+    else:
+        fits = fits_of(*shared, curves, scale * frame_time)
+    return RelaxationByAge.of_fits(age_lag.ages * frame_time, fits)
+
 
 def fit_relaxation_by_age(
     two_time: NDArray[np.floating],
@@ -69,7 +122,8 @@ def fit_relaxation_by_age(
     """Fit the relaxation at each age of a two-time map.
 
     A cut gathers the elements (t1, t2), off the diagonal, with (t1 + t2)/2 within
-    `age_width` frames around the age, and averages those of equal lag.
+    `age_width` frames around the age, and averages those of equal lag. Where counts are
+    at hand, `fit_age_lag` knows its errors better.
 
     Parameters
     ----------
@@ -90,7 +144,8 @@ def fit_relaxation_by_age(
     Returns
     -------
     RelaxationByAge
-        One fit for each cut. Cuts that overlap are not independent.
+        One fit for each cut. Cuts that overlap are not independent. Errors are those
+        of Gaussian speckle with the noise of the map, see `map_noise`.
 
     Raises
     ------
@@ -110,13 +165,11 @@ def fit_relaxation_by_age(
         raise TwoTimeError(f"two_time must hold real numbers, got {two_time.dtype}")
 
     n_frames = len(two_time)
-    width = max(1, n_frames // _CUTS_PER_MAP) if age_width is None else age_width
-    held = _shared_contrast(two_time, width) if is_contrast_shared else None
+    width = max(1, n_frames // CUTS_PER_MAP) if age_width is None else age_width
     centres = np.arange(age_step / 2, n_frames, age_step)
-    means, counts = _age_cuts(two_time, centres, width)
-    fits = _fit_cuts(means, counts, frame_time, held)
-    columns = zip(*map(astuple, fits), strict=True)
-    return RelaxationByAge(centres * frame_time, *map(np.array, columns))
+    cuts = MapCuts.of_map(two_time, centres, width)
+    fits = fit_cuts(two_time, cuts, frame_time, is_contrast_shared=is_contrast_shared)
+    return RelaxationByAge.of_fits(centres * frame_time, fits)
 
 
 def aging_exponent(fits: RelaxationByAge) -> tuple[float, float]:
@@ -145,72 +198,50 @@ def aging_exponent(fits: RelaxationByAge) -> tuple[float, float]:
     return -exponent, error
 
 
-def _shared_contrast(
-    two_time: NDArray[np.floating], width: int
-) -> tuple[float, float] | None:
-    """Fit contrast and baseline of all cuts together; None where few tell them."""
-    # In turn: rates and exponents with these two held, then these two with the
-    # decays held, which is linear.
-    centres = np.arange(width / 2, len(two_time), width)
-    means, counts = _age_cuts(two_time, centres, width)
-    weight = np.sqrt(counts)
-    fits = _fit_cuts(means, counts)
-    if sum(fit.is_trusted for fit in fits) < _FEWEST_CUTS:
-        return None
-    trusted = [(fit.beta, fit.baseline) for fit in fits if fit.is_trusted]
-    beta, baseline = np.median(trusted, axis=0)
-    lags = np.arange(means.shape[1])
-    for _ in range(_MAX_TURNS):
-        before = beta
-        fits = _fit_cuts(means, counts, held=(beta, baseline))
-        decay = np.array(
-            [np.exp(-2 * (fit.relaxation_rate * lags) ** fit.alpha) for fit in fits]
+def _errors_of_points(age_lag: AgeLag) -> Floats:
+    """Return smooth standard errors, shape (n_ages, n_lags); 0 where unknown."""
+    if age_lag.g2_cov is None:
+        return np.where(age_lag.n_pairs > 0, np.maximum(age_lag.n_pairs, 1) ** -0.5, 0)
+    variance = np.diagonal(age_lag.g2_cov, axis1=1, axis2=2)
+    error = np.zeros_like(age_lag.g2)
+    for known, out, row in zip(
+        np.isfinite(age_lag.g2) & (variance > 0), error, variance, strict=True
+    ):
+        if known.any():
+            out[known] = smoothed(np.sqrt(row[known]))
+    return error
+
+
+def _errors(fit: SharedFit, curves: CurveSet, age_lag: AgeLag) -> Floats:
+    """Return standard errors of the parameters, shape (n_ages, 4)."""
+    if age_lag.replicates is not None:
+        n_blocks = len(age_lag.replicates)
+        deviations = age_lag.replicates - age_lag.replicates.mean(axis=0)
+        moved = np.einsum("ckap,bap->bck", fit.estimator, np.nan_to_num(deviations))
+        variance = (n_blocks - 1) / n_blocks * (moved**2).sum(axis=0)
+        # An error from so few blocks is itself uncertain: Student's distribution.
+        return np.asarray(np.sqrt(variance) * stdtrit(n_blocks - 1, _ONE_SIGMA))
+    if age_lag.g2_cov is not None:
+        known = np.nan_to_num(age_lag.g2_cov)
+        variance = np.einsum(
+            "ckap,apq,ckaq->ck", fit.estimator, known, fit.estimator, optimize=True
         )
-        is_used = (counts > 0) & np.isfinite(decay)
-        columns = np.stack([decay[is_used], np.ones(is_used.sum())], axis=1)
-        beta, baseline = np.linalg.lstsq(
-            columns * weight[is_used][:, None], means[is_used] * weight[is_used]
-        )[0]
-        if abs(beta - before) < _CONVERGED * beta:
-            break
-    return float(beta), float(baseline)
+        return np.asarray(np.sqrt(variance))
+    return fit.errors_from_scatter(curves)
 
 
-def _fit_cuts(
-    means: Floats,
-    counts: Floats,
-    frame_time: float = 1.0,
-    held: tuple[float, float] | None = None,
-) -> list[RelaxationFit]:
-    return [
-        fit_relaxation(
-            np.flatnonzero(count) * frame_time,
-            g2[count > 0],
-            count[count > 0] ** -0.5,
-            absolute_errors=False,
-            held=held,
+def _fit_each(age_lag: AgeLag, error: Floats, frame_time: float) -> list[RelaxationFit]:
+    """Fit each age on its own."""
+    fits = []
+    for index, (g2, known) in enumerate(zip(age_lag.g2, error > 0, strict=True)):
+        cov = None if age_lag.g2_cov is None else age_lag.g2_cov[index]
+        fits.append(
+            fit_relaxation(
+                age_lag.lags[known] * frame_time,
+                g2[known],
+                error[index][known],
+                g2_cov=None if cov is None else cov[np.ix_(known, known)],
+                absolute_errors=cov is not None,
+            )
         )
-        for g2, count in zip(means, counts, strict=True)
-    ]
-
-
-def _age_cuts(
-    two_time: NDArray[np.floating], centres: Floats, width: int
-) -> tuple[Floats, Floats]:
-    """Return means and counts of each cut at each lag, shape (n_ages, n_frames)."""
-    n_frames = len(two_time)
-    means = np.full((len(centres), n_frames), np.nan)
-    counts = np.zeros((len(centres), n_frames))
-    for lag in range(1, n_frames):
-        values = np.diagonal(two_time, lag).astype(np.float64)
-        is_known = np.isfinite(values)
-        sums = np.concatenate([[0.0], np.cumsum(np.where(is_known, values, 0.0))])
-        known = np.concatenate([[0], np.cumsum(is_known)])
-        # The element t of this diagonal has the age t + lag/2.
-        first = np.ceil(centres - width / 2 - lag / 2).clip(0, n_frames - lag)
-        last = np.ceil(centres + width / 2 - lag / 2).clip(0, n_frames - lag)
-        start, stop = first.astype(np.int64), last.astype(np.int64)
-        counts[:, lag] = known[stop] - known[start]
-        total = sums[stop] - sums[start]
-        np.divide(total, counts[:, lag], out=means[:, lag], where=counts[:, lag] > 0)
-    return means, counts
+    return fits

@@ -1,13 +1,19 @@
 """Intensity autocorrelation g2: multi-tau from counts, or all lags from a map."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.errors import FrameStackError, TwoTimeError
-from ainerd_bluesky.xpcs.two_time import Counts
+from ainerd_bluesky.xpcs.bin_events import BinEvents
+from ainerd_bluesky.xpcs.multi_tau import multi_tau_lags, pair_plan
+from ainerd_bluesky.xpcs.pair_ratios import PairRatios, pair_ratios
+from ainerd_bluesky.xpcs.q_bin import checked_bin
+from ainerd_bluesky.xpcs.series import Counts
 
 __all__ = [
     "OneTime",
@@ -46,44 +52,39 @@ class OneTime:
     g2_cov: Floats
 
 
-def multi_tau_lags(n_frames: int, lags_per_level: int = 8) -> NDArray[np.int64]:
-    """List the delays of the multi-tau scheme.
-
-    Parameters
-    ----------
-    n_frames : int
-        Length of the series.
-    lags_per_level : int
-        Delays at full time resolution; each later level doubles the frame time and
-        adds the upper half as many.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_lags,)
-        Delays in frames, rising.
-
-    Examples
-    --------
-    >>> multi_tau_lags(40, 4)
-    array([ 1,  2,  3,  4,  6,  8, 12, 16, 24, 32])
-    """
-    lags = [steps << level for level, steps in _steps(n_frames, lags_per_level)]
-    return np.array(lags, dtype=np.int64)
-
-
-def multi_tau_g2(counts: Iterable[Counts], *, lags_per_level: int = 8) -> OneTime:
+def multi_tau_g2(
+    counts: Iterable[Counts | BinEvents],
+    *,
+    lags_per_level: int = 8,
+    config: CorrelationConfig | None = None,
+    static_bins: Iterable[ArrayLike | None] | None = None,
+    is_good: ArrayLike | None = None,
+    monitor: ArrayLike | None = None,
+) -> OneTime:
     r"""Correlate counts in time with the multi-tau scheme.
 
-    Pairs of frames are summed before the division, and every frame is divided by its
-    own mean, so that neither frames without photons nor the intensity of the beam
-    change the result. The shot noise of a frame with itself does not enter.
+    Pairs of frames are summed before the division, unless `config` wants the mean of
+    their ratios. Every count is divided as `config` says; by default neither frames
+    without photons nor the intensity of the beam change the result. The shot noise of
+    a frame with itself does not enter.
 
     Parameters
     ----------
-    counts : iterable of ndarray, shape (n_frames, n_pixels)
-        Photons of each q-bin: a `PixelSeries`, or a list.
+    counts : iterable of ndarray, shape (n_frames, n_pixels), or of BinEvents
+        Photons of each q-bin: a `PixelSeries`, an `EventSeries`, or a list. A frame
+        with nan is bad.
     lags_per_level : int
-        Delays before the time resolution is halved.
+        Delays before the time resolution is halved; 8 are those of boost-corr.
+    config : CorrelationConfig, optional
+        Normalisation and estimator; the defaults of that class if not given.
+    static_bins : iterable of array_like of int, shape (n_pixels,), optional
+        Label of the static bin of each pixel, or None for one static bin; for each
+        q-bin in turn.
+    is_good : array_like of bool, shape (n_frames,), optional
+        Frames that take part; all if not given. The others cost nothing and stand for
+        no photons and no time, inside summed frames too.
+    monitor : array_like of shape (n_frames,), optional
+        Beam monitor.
 
     Returns
     -------
@@ -94,7 +95,8 @@ def multi_tau_g2(counts: Iterable[Counts], *, lags_per_level: int = 8) -> OneTim
     Raises
     ------
     FrameStackError
-        If there is no bin, or the bins differ in their number of frames.
+        If there is no bin, the bins differ in their number of frames, or another
+        argument does not fit them.
 
     Notes
     -----
@@ -117,16 +119,25 @@ def multi_tau_g2(counts: Iterable[Counts], *, lags_per_level: int = 8) -> OneTim
     >>> one_time.lags, one_time.g2
     (array([1, 2]), array([[1.25, 1.25]]))
     """
-    bins = [_one_bin(np.asarray(bin_counts), lags_per_level) for bin_counts in counts]
-    lengths = {n_frames for n_frames, _, _ in bins}
+    config = CorrelationConfig() if config is None else config
+    labels = repeat(None) if static_bins is None else static_bins
+    ratios: list[PairRatios] = []
+    lengths: set[int] = set()
+    for bin_counts, bin_labels in zip(counts, labels, strict=static_bins is not None):
+        q_bin = checked_bin(bin_counts, bin_labels, is_good, monitor)
+        n_frames = len(q_bin.is_good)
+        lengths.add(n_frames)
+        plan = pair_plan(n_frames, lags_per_level)
+        ratios.append(pair_ratios(q_bin, plan, config, _N_PIXEL_BLOCKS))
     if len(lengths) != 1:
         raise FrameStackError(
             f"bins must exist and be equally long, got n_frames {sorted(lengths)}"
         )
-    cov = np.stack([bin_cov for _, _, bin_cov in bins])
+
+    cov = np.stack([ratio.cov[0] for ratio in ratios])
     return OneTime(
         lags=multi_tau_lags(lengths.pop(), lags_per_level),
-        g2=np.stack([g2 for _, g2, _ in bins]),
+        g2=np.stack([ratio.g2[:, 0] for ratio in ratios]),
         g2_err=np.sqrt(np.diagonal(cov, axis1=1, axis2=2)),
         g2_cov=cov,
     )
@@ -203,71 +214,3 @@ def _block_means(values: NDArray[np.floating], starts: list[int]) -> Floats:
     means = np.full(total.shape, np.nan)
     np.divide(total, n_known, out=means, where=n_known > 0)
     return means
-
-
-def _steps(n_frames: int, lags_per_level: int) -> Iterator[tuple[int, int]]:
-    """Yield level and delay, in frames of that level, of each delay in turn."""
-    level, first = 0, 1
-    while n_frames >> level > first:
-        for steps in range(first, lags_per_level + 1):
-            if steps < n_frames >> level:
-                yield level, steps
-        level, first = level + 1, lags_per_level // 2 + 1
-
-
-def _one_bin(counts: Counts, lags_per_level: int) -> tuple[int, Floats, Floats]:
-    """Return the number of frames, g2 and its covariance of one q-bin."""
-    n_frames, n_pixels = counts.shape
-    steps = list(_steps(n_frames, lags_per_level))
-    blocks = np.array_split(np.arange(n_pixels), min(_N_PIXEL_BLOCKS, n_pixels) or 1)
-    sums = np.stack(
-        [counts[:, pixels].sum(axis=1, dtype=np.float64) for pixels in blocks]
-    )
-    products = np.stack([_pair_sums(counts[:, pixels], steps) for pixels in blocks])
-
-    sizes = np.array([len(pixels) for pixels in blocks], dtype=np.float64)
-    total_sums, total_products = sums.sum(axis=0), products.sum(axis=0)
-    g2 = _ratio(total_products[None], total_sums[None], np.array([n_pixels]), steps)[0]
-    # Each replicate leaves one block of pixels out.
-    replicates = _ratio(
-        total_products - products, total_sums - sums, n_pixels - sizes, steps
-    )
-    n_blocks = len(blocks)
-    deviations = replicates - replicates.mean(axis=0)
-    if n_blocks < 2:
-        deviations = np.full_like(deviations, np.nan)
-    cov = (n_blocks - 1) / n_blocks * deviations.T @ deviations
-    return n_frames, g2, cov
-
-
-def _pair_sums(counts: Counts, steps: list[tuple[int, int]]) -> Floats:
-    """Return the sum of I(t) I(t + lag) over times and pixels for each delay."""
-    frames = np.ascontiguousarray(counts.T, dtype=np.float64)
-    sums = np.zeros(len(steps))
-    level = 0
-    for index, (wanted, lag) in enumerate(steps):
-        while level < wanted:
-            frames, level = _coarser(frames), level + 1
-        sums[index] = np.einsum("pt,pt->", frames[:, :-lag], frames[:, lag:])
-    return sums
-
-
-def _ratio(
-    products: Floats, sums: Floats, n_pixels: Floats, steps: list[tuple[int, int]]
-) -> Floats:
-    """Return g2, shape (n_sets, n_lags), of several sets of pixels."""
-    norms = np.zeros_like(products)
-    level = 0
-    for index, (wanted, lag) in enumerate(steps):
-        while level < wanted:
-            sums, level = _coarser(sums), level + 1
-        norms[:, index] = np.einsum("st,st->s", sums[:, :-lag], sums[:, lag:])
-    g2 = np.full_like(products, np.nan)
-    np.divide(products * n_pixels[:, None], norms, out=g2, where=norms > 0)
-    return g2
-
-
-def _coarser(frames: Floats) -> Floats:
-    """Return frames summed by two along the last axis; an odd last one is dropped."""
-    n_pairs = frames.shape[-1] // 2
-    return frames[..., : 2 * n_pairs : 2] + frames[..., 1 : 2 * n_pairs : 2]

@@ -5,7 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from ainerd_bluesky.xpcs.aging import aging_exponent, fit_relaxation_by_age
+from ainerd_bluesky.xpcs.aging import (
+    RelaxationByAge,
+    aging_exponent,
+    fit_age_lag,
+    fit_relaxation_by_age,
+)
 from ainerd_bluesky.xpcs.reduction import Reduction
 from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_power_law
 
@@ -86,10 +91,7 @@ def _describe_aging(reduction: Reduction, index: int | None) -> dict[str, float 
     nothing = dict.fromkeys((*names, "aging_exponent", "aging_exponent_err"))
     if index is None or reduction.frame_time is None:
         return nothing
-    width = max(reduction.n_frames // _N_AGES, 1)
-    by_age = fit_relaxation_by_age(
-        reduction.two_time[index], reduction.frame_time, age_width=width, age_step=width
-    )
+    by_age = _fit_by_age(reduction, index, reduction.frame_time)
     rates = by_age.relaxation_rate[by_age.is_trusted]
     if len(rates) == 0:
         return nothing
@@ -100,3 +102,13 @@ def _describe_aging(reduction: Reduction, index: int | None) -> dict[str, float 
         "aging_exponent": exponent,
         "aging_exponent_err": exponent_err,
     }
+
+
+def _fit_by_age(reduction: Reduction, index: int, frame_time: float) -> RelaxationByAge:
+    # Counts tell their errors; an archived map has only its own scatter.
+    if reduction.age_lags:
+        return fit_age_lag(reduction.age_lags[index], frame_time)
+    width = max(reduction.n_frames // _N_AGES, 1)
+    return fit_relaxation_by_age(
+        reduction.two_time[index], frame_time, age_width=width, age_step=width
+    )

@@ -1,16 +1,23 @@
 """The quality gate: what must hold before anything is said about dynamics."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import lambertw
 
 from ainerd_bluesky.config import QualityConfig
-from ainerd_bluesky.xpcs.pixels import usable_pixels
-from ainerd_bluesky.xpcs.two_time import Counts, PixelSeries
+from ainerd_bluesky.xpcs.bad_frames import LOST_FRACTION
+from ainerd_bluesky.xpcs.bin_counts import (
+    BinCounts,
+    CountSeries,
+    frame_sums,
+    repeats_before,
+    row_sums,
+)
+from ainerd_bluesky.xpcs.photon_budget import chance_of_none, expected_signal_to_noise
+from ainerd_bluesky.xpcs.pixels import PixelDefects, find_pixel_defects
 
 __all__ = [
     "Quality",
@@ -23,9 +30,6 @@ __all__ = [
 MIN_MAP_FRAMES = 32
 """Smallest two-time map that a statement is made about."""
 
-# A beam that flickers stays above a tenth of its usual level; a closed shutter, which
-# leaves only background, does not.
-_LOST_FRACTION = 0.1
 # From here on, counting alone takes no frame below a tenth of the level.
 _LOST_MIN_PHOTONS = 20
 # Noise has one maximum, whatever its spread: one element in twenty there is a limit.
@@ -87,22 +91,28 @@ class Quality:
         )
 
 
-def check_series(series: PixelSeries, config: QualityConfig) -> Quality:
+def check_series(
+    series: CountSeries,
+    config: QualityConfig,
+    defects: Sequence[PixelDefects] | None = None,
+) -> Quality:
     """Look for defects of the data as a whole.
 
     Parameters
     ----------
-    series : PixelSeries
+    series : PixelSeries or EventSeries
         The run.
     config : QualityConfig
         Thresholds.
+    defects : sequence of PixelDefects, optional
+        What is wrong with the pixels of each q-bin; looked for if not given.
 
     Returns
     -------
     Quality
         Not ok with `too-short`, `saturated`, `dark`, `beam-lost`, `constant` or
-        `repeated-frames`; ok with the remark `dark-frames` where a few frames hold no
-        photons. Bins with few photons are the business of `check_bin`.
+        `repeated-frames`. Bins with few photons are the business of `check_bin`,
+        single frames that of `find_bad_frames`.
     """
     n_frames = series.n_frames
     if n_frames < config.min_frames:
@@ -113,17 +123,14 @@ def check_series(series: PixelSeries, config: QualityConfig) -> Quality:
     n_pixels, n_saturated = 0, 0
     totals = np.zeros(n_frames)
     is_repeated = np.ones(n_frames - 1, bool)
-    for counts in series:
-        is_full = np.zeros(counts.shape[1], bool)
-        if series.saturation is not None and counts.size > 0:
-            is_full = counts.max(axis=0) >= series.saturation
-        n_pixels += len(is_full)
-        n_saturated += int(is_full.sum())
+    known = repeat(None) if defects is None else defects
+    for counts, bin_defects in zip(series, known, strict=defects is not None):
+        found = bin_defects or find_pixel_defects(counts, series.saturation)
+        n_pixels += counts.shape[1]
+        n_saturated += int(found.is_saturated.sum())
         # A hot pixel counts on when the beam is lost, and would hide it.
-        is_calm = usable_pixels(counts, series.saturation)
-        totals += counts[:, is_calm].sum(axis=1, dtype=np.float64)
-        is_repeated &= (counts[1:] == counts[:-1]).all(axis=1)
-
+        totals += frame_sums(counts, found.is_usable)
+        is_repeated &= repeats_before(counts)
     is_repeated &= totals[1:] > 0
     findings = [
         *_saturation_findings(n_saturated, n_pixels, config),
@@ -134,18 +141,26 @@ def check_series(series: PixelSeries, config: QualityConfig) -> Quality:
 
 
 def check_bin(
-    counts: Counts, config: QualityConfig, saturation: int | None = None
+    counts: BinCounts,
+    config: QualityConfig,
+    saturation: int | None = None,
+    defects: PixelDefects | None = None,
+    n_rows: int | None = None,
 ) -> Quality:
     """Ask whether one q-bin can carry a two-time map.
 
     Parameters
     ----------
-    counts : ndarray of shape (n_frames, n_pixels)
+    counts : ndarray of shape (n_frames, n_pixels), or BinEvents
         Photons of the bin, all its pixels.
     config : QualityConfig
         Thresholds.
     saturation : int, optional
         Upper limit of the detector's numbers.
+    defects : PixelDefects, optional
+        What is wrong with the pixels; looked for if not given.
+    n_rows : int, optional
+        Rows of the map, where they are averaged over frames.
 
     Returns
     -------
@@ -158,30 +173,17 @@ def check_bin(
         return Quality.refusal(
             "empty-bin", f"{n_pixels} pixels in the q-bin, a correlation takes two"
         )
-    is_usable = usable_pixels(counts, saturation)
-    if saturation is not None and counts.size > 0:
-        n_full = int((counts.max(axis=0) >= saturation).sum())
-        refusals = _saturation_findings(n_full, n_pixels, config)
-        if refusals:
-            return refusals[0]
-    totals = counts[:, is_usable].sum(axis=1, dtype=np.float64)
-    n_lit = int((totals > 0).sum())
-    mean = float(totals.sum()) / max(n_lit, 1)
-    n_dark = len(totals) - n_lit
-    is_patchy = n_dark > config.max_dark_fraction * len(totals)
-    if mean < config.min_photons or is_patchy or is_usable.sum() < 2:
-        return Quality.refusal(
-            "photon-starved",
-            f"{mean:.3g} photons per frame in the q-bin's {int(is_usable.sum())} "
-            f"usable pixels and {n_dark} of {len(totals)} frames without any; needed "
-            f"are {config.min_photons:g} and at most "
-            f"{100 * config.max_dark_fraction:g} %",
-        )
-    n_bad = n_pixels - int(is_usable.sum())
-    if n_bad > 0:
+    defects = defects or find_pixel_defects(counts, saturation)
+    refusals = _saturation_findings(int(defects.is_saturated.sum()), n_pixels, config)
+    totals = row_sums(frame_sums(counts, defects.is_usable), n_rows)
+    n_usable = int(defects.is_usable.sum())
+    refusals += _photon_findings(totals, n_usable, config)
+    if refusals:
+        return refusals[0]
+    if n_usable < n_pixels:
         return Quality.remark(
             "bad-pixels",
-            f"{n_bad} of {n_pixels} pixels left out: saturated, hot or dead",
+            f"{n_pixels - n_usable} of {n_pixels} pixels left out: {defects.summary}",
         )
     return Quality.good()
 
@@ -325,39 +327,60 @@ def _saturation_findings(
     ]
 
 
+def _photon_findings(
+    totals: NDArray[np.float64], n_pixels: int, config: QualityConfig
+) -> list[Quality]:
+    """Judge the photons of each row in the usable pixels, shape (n_rows,)."""
+    n_frames, n_lit = len(totals), int((totals > 0).sum())
+    mean = float(totals.sum()) / max(n_lit, 1)
+    n_dark = n_frames - n_lit
+    found = f"{mean:.3g} photons per frame in the q-bin's {n_pixels} usable pixels"
+    is_patchy = n_dark > config.max_dark_fraction * n_frames
+    if mean < config.min_photons or is_patchy or n_pixels < 2:
+        return [
+            Quality.refusal(
+                "photon-starved",
+                f"{found} and {n_dark} of {n_frames} frames without any; needed are "
+                f"{config.min_photons:g} and at most "
+                f"{100 * config.max_dark_fraction:g} %",
+            )
+        ]
+    snr = expected_signal_to_noise(
+        mean / n_pixels, config.contrast, n_pixels, n_lit * (n_lit - 1) / 2
+    )
+    if snr < config.min_signal_to_noise:
+        return [
+            Quality.refusal(
+                "photon-starved",
+                f"{found} and {n_frames} frames show speckle of contrast "
+                f"{config.contrast:g} with a signal to noise of at most {snr:.2g}; "
+                f"needed is {config.min_signal_to_noise:g}",
+            )
+        ]
+    return []
+
+
 def _beam_findings(totals: NDArray[np.float64], config: QualityConfig) -> list[Quality]:
     """Judge the photons of each frame, shape (n_frames,)."""
     n_frames, most = len(totals), 100 * config.max_dark_fraction
     n_dark = int((totals == 0).sum())
     # Frames that are empty by chance mean few photons, not a beam that was off.
-    by_chance = n_frames * _chance_of_none(totals.sum() / max(n_frames - n_dark, 1))
+    by_chance = n_frames * chance_of_none(totals.sum() / max(n_frames - n_dark, 1))
     if n_dark - by_chance > config.max_dark_fraction * n_frames:
         reason = f"{n_dark} of {n_frames} frames hold no photons"
         return [Quality.refusal("dark", f"{reason}, at most {most:g} % may be dark")]
     # The brightest tenth of the frames set the level: a loss may last most of a run.
     level = float(np.quantile(totals, 0.9))
-    n_lost = int((totals < _LOST_FRACTION * level).sum())
+    n_lost = int((totals < LOST_FRACTION * level).sum())
     if level >= _LOST_MIN_PHOTONS and n_lost > config.max_dark_fraction * n_frames:
         return [
             Quality.refusal(
                 "beam-lost",
                 f"{n_lost} of {n_frames} frames hold less than "
-                f"{100 * _LOST_FRACTION:g} % of the usual {level:.4g} photons",
+                f"{100 * LOST_FRACTION:g} % of the usual {level:.4g} photons",
             )
         ]
-    if n_dark > 0:
-        reason = f"{n_dark} of {n_frames} frames hold no photons and are left out"
-        return [Quality.remark("dark-frames", reason)]
     return []
-
-
-def _chance_of_none(mean_of_lit: float) -> float:
-    """Return how often a Poisson number is 0, given its mean where it is not."""
-    if mean_of_lit <= 1:
-        return float(mean_of_lit > 0)
-    # The mean m of all and the mean l of those above 0 obey l = m / (1 - exp(-m)).
-    missing = lambertw(-mean_of_lit * np.exp(-mean_of_lit)).real
-    return float(np.exp(-(mean_of_lit + missing)))
 
 
 def _repetition_findings(

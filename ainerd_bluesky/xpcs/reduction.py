@@ -1,23 +1,16 @@
-"""Reduction of a run: from frames to correlation functions and fits."""
+"""What a reduced run consists of, wherever its maps come from."""
 
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from time import perf_counter
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ainerd_bluesky.config import QualityConfig, ReductionConfig
-from ainerd_bluesky.errors import FrameStackError
-from ainerd_bluesky.xpcs.one_time import multi_tau_g2
-from ainerd_bluesky.xpcs.pixels import usable_pixels
-from ainerd_bluesky.xpcs.quality import Quality, check_bin, check_map, check_series
-from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
+from ainerd_bluesky.config import CorrelationConfig, QualityConfig, ReductionConfig
+from ainerd_bluesky.xpcs.age_lag import AgeLag
+from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.relaxation import RelaxationFit
 from ainerd_bluesky.xpcs.roi import QPartition
-from ainerd_bluesky.xpcs.series import Counts, PixelSeries
-from ainerd_bluesky.xpcs.two_time import two_time_map
 
 __all__ = [
     "ESTIMATORS",
@@ -25,20 +18,17 @@ __all__ = [
     "ReductionSettings",
     "bare_reduction",
     "checked_frame_time",
-    "reduce_frames",
     "refused",
     "run_quality",
 ]
 
-_FLOAT_BYTES = 4
-
 Floats = NDArray[np.float64]
 
 ESTIMATORS = {
-    "two_time": "mean of products over product of frame means, 1",
-    "g2": "multi-tau, ratio of sums, 1",
-    "relaxation": "least squares with jackknife covariance, 1",
-    "quality": "1",
+    "two_time": "2",
+    "g2": "multi-tau, 2",
+    "relaxation": "least squares with jackknife covariance, 2",
+    "quality": "2",
 }
 """What computes the results; a change of numbers changes the name, hence the key."""
 
@@ -54,6 +44,10 @@ class ReductionSettings(Protocol):
     def reduction(self) -> ReductionConfig:
         """How frames become correlation functions."""
 
+    @property
+    def correlation(self) -> CorrelationConfig:
+        """How products of frames are normalised and summed."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
@@ -63,7 +57,7 @@ class Reduction:
     ----------
     quality : Quality
         Of the run; where it is not ok there is no statement about dynamics.
-    two_time : ndarray of float32, shape (n_q_bins, n_frames, n_frames)
+    two_time : ndarray of float32, shape (n_q_bins, n_rows, n_rows)
         Two-time maps, baseline 1.
     lags : ndarray of int64, shape (n_lags,)
         Delays, in frames.
@@ -89,6 +83,10 @@ class Reduction:
         Frames read.
     recipe : dict
         What decides these results; part of the key.
+    frames_per_row : float
+        Frames that one row of a map is averaged over.
+    age_lags : tuple of AgeLag
+        Correlation of each q-bin against age and delay; none for archived maps.
     duration : float
         Time the reduction took, in seconds.
     """
@@ -108,64 +106,16 @@ class Reduction:
     frame_time: float | None
     n_frames: int
     recipe: dict[str, Any]
+    frames_per_row: float = 1.0
+    age_lags: tuple[AgeLag, ...] = ()
     duration: float = 0.0
 
-
-def reduce_frames(
-    blocks: Iterable[Counts],
-    partition: QPartition,
-    *,
-    frame_time: float | None,
-    config: ReductionSettings,
-) -> Reduction:
-    """Make correlation functions and fits of detector frames.
-
-    Parameters
-    ----------
-    blocks : iterable of ndarray, shape (k, n_rows, n_cols)
-        Photons, in the order of time. Reading stops at the first block that cannot be
-        used.
-    partition : QPartition
-        The q-bins.
-    frame_time : float, optional
-        Start-to-start time of frames, in seconds. Without it there are no rates.
-    config : ReductionSettings
-        A `BeamlineConfig`, or anything with the sections `quality` and `reduction`.
-
-    Returns
-    -------
-    Reduction
-        With `quality.ok` False and the reason where the data have a defect: that is
-        an answer, not an error.
-    """
-    started = perf_counter()
-    seconds, timing_quality = checked_frame_time(frame_time)
-    series = PixelSeries(partition.roi_map, partition.n_q_bins)
-    quality = _fill_into(series, blocks, config.reduction)
-    if quality.ok:
-        quality = check_series(series, config.quality)
-    recipe = {
-        "kind": "frames",
-        "n_frames": series.n_frames,
-        "frame_time": seconds,
-        "partition": partition.sha256,
-        "quality": config.quality.model_dump(mode="json"),
-        "reduction": config.reduction.model_dump(mode="json", exclude={"block_frames"}),
-        "estimators": ESTIMATORS,
-    }
-    bare = replace(
-        bare_reduction(quality.merge(timing_quality), recipe),
-        partition=partition,
-        q_bins=np.arange(1, partition.n_q_bins + 1),
-        q_values=partition.q_values,
-        phi_values=partition.phi_values,
-        frame_time=seconds,
-        n_frames=series.n_frames,
-    )
-    if {"too-short", "too-long", "bad-frames"} & set(quality.flags):
-        return bare
-    reduction = _correlated(bare, series, config)
-    return replace(reduction, duration=perf_counter() - started)
+    @property
+    def row_time(self) -> float | None:
+        """Time from one row of a map to the next, in seconds."""
+        return (
+            None if self.frame_time is None else self.frame_time * self.frames_per_row
+        )
 
 
 def refused(flag: str, reason: str) -> Reduction:
@@ -206,86 +156,6 @@ def bare_reduction(quality: Quality, recipe: dict[str, Any]) -> Reduction:
         frame_time=None,
         n_frames=0,
         recipe=recipe,
-    )
-
-
-def _fill_into(
-    series: PixelSeries, blocks: Iterable[Counts], limits: ReductionConfig
-) -> Quality:
-    """Append the blocks to the series; stop at the first that cannot be used."""
-    in_memory = math.isqrt(limits.max_map_bytes // (_FLOAT_BYTES * series.n_q_bins))
-    max_frames = min(limits.max_frames, in_memory)
-    try:
-        for block in blocks:
-            series.append(block)
-            if series.n_frames > max_frames:
-                return Quality.refusal(
-                    "too-long",
-                    f"more than {max_frames} frames in {series.n_q_bins} q-bins: full "
-                    "two-time maps would not fit; raise reduction.max_frames and "
-                    "reduction.max_map_bytes, or bin the frames in time",
-                )
-    except FrameStackError as error:
-        return Quality.refusal("bad-frames", str(error))
-    return Quality.good()
-
-
-def _correlated(
-    bare: Reduction, series: PixelSeries, config: ReductionSettings
-) -> Reduction:
-    """Fill in maps, g2, fits and the quality of the bins."""
-    n_frames = series.n_frames
-    maps = np.empty((series.n_q_bins, n_frames, n_frames), np.float32)
-    totals, n_pixels = np.zeros(n_frames), 0
-    for index, counts in enumerate(_usable_bins(series)):
-        maps[index] = two_time_map(counts)
-        totals += counts.sum(axis=1, dtype=np.float64)
-        n_pixels += counts.shape[1]
-    bin_quality = tuple(
-        _bin_quality(counts, one_map, config.quality, series.saturation)
-        for counts, one_map in zip(series, maps, strict=True)
-    )
-    one_time = multi_tau_g2(
-        _usable_bins(series), lags_per_level=config.reduction.lags_per_level
-    )
-    fits = [RelaxationFit.unknown()] * series.n_q_bins
-    for index, quality in enumerate(bin_quality):
-        if quality.ok and bare.frame_time is not None:
-            fits[index] = fit_relaxation(
-                one_time.lags * bare.frame_time,
-                one_time.g2[index],
-                one_time.g2_err[index],
-                g2_cov=one_time.g2_cov[index],
-            )
-    return replace(
-        bare,
-        quality=bare.quality.merge(run_quality(bin_quality, bare.q_bins)),
-        two_time=maps,
-        lags=one_time.lags,
-        g2=one_time.g2,
-        g2_err=one_time.g2_err,
-        intensity=totals / max(n_pixels, 1),
-        fits=tuple(fits),
-        bin_quality=bin_quality,
-    )
-
-
-def _usable_bins(series: PixelSeries) -> Iterator[Counts]:
-    for counts in series:
-        yield counts[:, usable_pixels(counts, series.saturation)]
-
-
-def _bin_quality(
-    counts: Counts,
-    two_time: NDArray[np.float32],
-    config: QualityConfig,
-    saturation: int | None,
-) -> Quality:
-    quality = check_bin(counts, config, saturation)
-    if not quality.ok:
-        return quality
-    return quality.merge(
-        check_map(two_time, max_missing_fraction=config.max_dark_fraction)
     )
 
 

@@ -6,6 +6,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import least_squares
 
+from ainerd_bluesky.xpcs.decay import (
+    ALPHA_BOUNDS,
+    N_PARAMETERS,
+    Curve,
+    decay,
+    derivatives,
+    is_determined,
+    log_rate_bounds,
+    smoothed,
+    starting_values,
+)
+
 __all__ = [
     "RelaxationFit",
     "fit_power_law",
@@ -14,14 +26,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 
-_N_PARAMETERS = 4
 # Two points more than parameters, for the scatter to mean anything.
 _MIN_POINTS = 6
-# Wider than what dynamics show (2 is ballistic): a fit at a bound is not trusted.
-_ALPHA_BOUNDS = (0.2, 3.0)
-_ALPHA_STARTS = (0.5, 1.0, 2.0)
-# A value is trusted from two standard errors above zero on.
-_LARGEST_RELATIVE_ERROR = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,42 @@ class RelaxationFit:
         nan = float("nan")
         return cls(nan, nan, nan, nan, nan, nan, nan, nan, is_trusted=False)
 
+    @classmethod
+    def of_logarithm(
+        cls, values: Floats, errors: Floats, scale: float, *, is_trusted: bool
+    ) -> "RelaxationFit":
+        """Return the fit with this contrast, log rate, exponent and baseline.
 
-@dataclass(frozen=True, eq=False)
-class _Curve:
-    """Points of a correlation function, delays in units of the longest one."""
+        Parameters
+        ----------
+        values, errors : ndarray of shape (4,)
+            Parameters and their standard errors; errors that are infinite are unknown.
+        scale : float
+            The unit of time of the rate, in seconds.
+        is_trusted : bool
+            Whether the data determine them.
 
-    x: Floats
-    g2: Floats
-    weight: Floats
-    covariance: Floats | None
-    is_absolute: bool
+        Returns
+        -------
+        RelaxationFit
+            Rate in 1/s.
+        """
+        beta, log_rate, alpha, baseline = (float(value) for value in values)
+        beta_err, log_rate_err, alpha_err, baseline_err = (
+            float(error) if np.isfinite(error) else float("nan") for error in errors
+        )
+        rate = float(np.exp(log_rate)) / scale
+        return cls(
+            relaxation_rate=rate,
+            beta=beta,
+            alpha=alpha,
+            baseline=baseline,
+            relaxation_rate_err=rate * log_rate_err,
+            beta_err=beta_err,
+            alpha_err=alpha_err,
+            baseline_err=baseline_err,
+            is_trusted=is_trusted,
+        )
 
 
 def fit_relaxation(
@@ -101,7 +133,8 @@ def fit_relaxation(
         weighs the same and the scatter alone sets the errors.
     g2_cov : array_like of shape (n_lags, n_lags), optional
         Covariance of the points. Neighbouring delays see the same speckles, so errors
-        that ignore it come out too small for slow dynamics.
+        that ignore it come out too small for slow dynamics. The weights are then the
+        `g2_err` of each delay and its neighbours, in the order given.
     absolute_errors : bool
         False if only the ratios of `g2_err` mean something: weights, and no more.
     held : tuple of float, optional
@@ -139,14 +172,15 @@ def fit_relaxation(
     if is_used.sum() < _MIN_POINTS:
         return RelaxationFit.unknown()
 
-    covariance = None
+    weight, covariance = 1 / err[is_used], None
     if g2_cov is not None:
         covariance = np.asarray(g2_cov, np.float64)[np.ix_(is_used, is_used)]
+        weight = 1 / smoothed(err[is_used])
     scale = float(tau[is_used].max())
-    curve = _Curve(
+    curve = Curve(
         x=tau[is_used] / scale,
         g2=g2[is_used],
-        weight=1 / err[is_used],
+        weight=weight,
         covariance=covariance,
         is_absolute=absolute_errors and g2_err is not None,
     )
@@ -188,21 +222,20 @@ def fit_power_law(x: ArrayLike, y: ArrayLike, y_err: ArrayLike) -> tuple[float, 
     return round(exponent, 12), float(np.sqrt(max(1.0, chi2) / spread))
 
 
-def _fit_held(curve: _Curve, held: tuple[float, float]) -> RelaxationFit:
+def _fit_held(curve: Curve, held: tuple[float, float]) -> RelaxationFit:
     """Fit rate and exponent alone."""
-    start = _starting_values(curve)
+    start = starting_values(curve, held)
     if start is None:
         return RelaxationFit.unknown()
-    start[[0, 3]] = held
     return _solve(curve, start, np.array([False, True, True, False]))
 
 
-def _fit(curve: _Curve) -> RelaxationFit:
+def _fit(curve: Curve) -> RelaxationFit:
     """Fit with a free baseline and, if that is not trusted, with the baseline 1."""
-    start = _starting_values(curve)
+    start = starting_values(curve)
     if start is None:
         return RelaxationFit.unknown()
-    free = _solve(curve, start, np.ones(_N_PARAMETERS, bool))
+    free = _solve(curve, start, np.ones(N_PARAMETERS, bool))
     if free.is_trusted or not np.mean(curve.g2) > 1:
         return free
     held_start = np.array([max(curve.g2[0] - 1, 1e-6), *start[1:3], 1.0])
@@ -210,47 +243,11 @@ def _fit(curve: _Curve) -> RelaxationFit:
     return held if held.is_trusted else free
 
 
-def _starting_values(curve: _Curve) -> Floats | None:
-    """Return beta, log rate, alpha, baseline of the best point of a coarse grid."""
-    # Contrast and baseline follow from rate and exponent by linear least squares.
-    rates = np.geomspace(0.1, 3 / curve.x.min(), 24)
-    rate, alpha = (grid.ravel() for grid in np.meshgrid(rates, _ALPHA_STARTS))
-    decay = np.exp(-2 * (rate[:, None] * curve.x) ** alpha[:, None])
-    weight = curve.weight**2 / np.sum(curve.weight**2)
-    centred = decay - (decay @ weight)[:, None]
-    mean = float(curve.g2 @ weight)
-    variance = (centred**2) @ weight
-    overlap = (centred * (curve.g2 - mean)) @ weight
-    beta = np.divide(overlap, variance, out=np.zeros_like(rate), where=variance > 0)
-    gain = beta * overlap * (beta > 0)
-    best = int(np.argmax(gain))
-    if not gain[best] > 1e-24:
-        return None
-    baseline = mean - beta[best] * float(decay[best] @ weight)
-    return np.array([beta[best], np.log(rate[best]), alpha[best], baseline])
-
-
-def _decay(x: Floats, log_rate: float, alpha: float) -> Floats:
-    exponent = 2 * np.exp(alpha * (log_rate + np.log(x)))
-    # Keeps the result above the subnormal numbers, which are slow and underflow.
-    return np.asarray(np.exp(-np.minimum(exponent, 700.0)))
-
-
-def _jacobian(x: Floats, values: Floats) -> Floats:
-    """Return derivatives by beta, log rate, alpha, baseline; shape (n_points, 4)."""
-    beta, log_rate, alpha, _ = values
-    log_x = log_rate + np.log(x)
-    decay = _decay(x, log_rate, alpha)
-    # Beyond exp(6) the decay is over, and its slope 0 whatever the factor.
-    slope = -beta * decay * 2 * np.exp(np.minimum(alpha * log_x, 6.0))
-    return np.stack([decay, slope * alpha, slope * log_x, np.ones_like(x)], axis=1)
-
-
-def _solve(curve: _Curve, start: Floats, is_free: NDArray[np.bool_]) -> RelaxationFit:
-    # The logarithm keeps the rate positive, over decades; its bounds lie outside what
-    # `_is_determined` lets pass, so that none of them decides a trusted fit.
-    lower = np.array([0.0, np.log(1e-3), _ALPHA_BOUNDS[0], -np.inf])
-    upper = np.array([np.inf, np.log(30 / curve.x.min()), _ALPHA_BOUNDS[1], np.inf])
+def _solve(curve: Curve, start: Floats, is_free: NDArray[np.bool_]) -> RelaxationFit:
+    # The logarithm keeps the rate positive, over decades.
+    rates = log_rate_bounds(curve.x)
+    lower = np.array([0.0, rates[0], ALPHA_BOUNDS[0], -np.inf])
+    upper = np.array([np.inf, rates[1], ALPHA_BOUNDS[1], np.inf])
 
     def filled(free: Floats) -> Floats:
         values = start.copy()
@@ -259,11 +256,11 @@ def _solve(curve: _Curve, start: Floats, is_free: NDArray[np.bool_]) -> Relaxati
 
     def residuals(free: Floats) -> Floats:
         beta, log_rate, alpha, baseline = filled(free)
-        model = beta * _decay(curve.x, log_rate, alpha) + baseline
+        model = beta * decay(curve.x, log_rate, alpha) + baseline
         return np.asarray(curve.weight * (model - curve.g2))
 
     def jacobian(free: Floats) -> Floats:
-        return curve.weight[:, None] * _jacobian(curve.x, filled(free))[:, is_free]
+        return curve.weight[:, None] * derivatives(curve.x, filled(free))[:, is_free]
 
     found = least_squares(
         residuals,
@@ -275,16 +272,16 @@ def _solve(curve: _Curve, start: Floats, is_free: NDArray[np.bool_]) -> Relaxati
         max_nfev=60,
     )
     values = filled(found.x)
-    errors = np.zeros(_N_PARAMETERS)
+    errors = np.zeros(N_PARAMETERS)
     errors[is_free] = _standard_errors(curve, found.jac, found.fun)
     is_inside = not found.active_mask.any()
-    is_trusted = bool(found.success and is_inside) and _is_determined(
-        curve, values, errors
+    is_trusted = bool(found.success and is_inside) and is_determined(
+        curve.x, values, errors
     )
-    return _as_fit(values, errors, is_trusted=is_trusted)
+    return RelaxationFit.of_logarithm(values, errors, 1.0, is_trusted=is_trusted)
 
 
-def _standard_errors(curve: _Curve, jacobian: Floats, residuals: Floats) -> Floats:
+def _standard_errors(curve: Curve, jacobian: Floats, residuals: Floats) -> Floats:
     """Return the errors of the free parameters; `jacobian` holds the weights."""
     n_points, n_free = jacobian.shape
     unknown = np.full(n_free, np.inf)
@@ -315,40 +312,6 @@ def _correlation_length(residuals: Floats) -> float:
             break
         length += 2 * correlation / power
     return length
-
-
-def _is_determined(curve: _Curve, values: Floats, errors: Floats) -> bool:
-    beta, log_rate, alpha, _ = values
-    beta_err, log_rate_err, alpha_err, _ = errors
-    rate = np.exp(log_rate)
-    return bool(
-        np.isfinite(errors).all()
-        and log_rate_err < _LARGEST_RELATIVE_ERROR
-        and beta_err < _LARGEST_RELATIVE_ERROR * beta
-        and alpha_err < _LARGEST_RELATIVE_ERROR * alpha
-        # Something of the decay is seen, and it is not over before the first delay.
-        and rate > 0.1
-        and rate * curve.x.min() < 1
-    )
-
-
-def _as_fit(values: Floats, errors: Floats, *, is_trusted: bool) -> RelaxationFit:
-    beta, log_rate, alpha, baseline = (float(value) for value in values)
-    beta_err, log_rate_err, alpha_err, baseline_err = (
-        float(error) if np.isfinite(error) else float("nan") for error in errors
-    )
-    rate = float(np.exp(log_rate))
-    return RelaxationFit(
-        relaxation_rate=rate,
-        beta=beta,
-        alpha=alpha,
-        baseline=baseline,
-        relaxation_rate_err=rate * log_rate_err,
-        beta_err=beta_err,
-        alpha_err=alpha_err,
-        baseline_err=baseline_err,
-        is_trusted=is_trusted,
-    )
 
 
 def _in_seconds(fit: RelaxationFit, scale: float) -> RelaxationFit:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ainerd_bluesky.errors import PartitionError
 
-__all__ = ["QPartition", "ring_partition", "static_bins_along"]
+__all__ = ["QPartition", "ring_partition", "sector_partition", "static_bins_along"]
 
 # The mean of so many speckles stands within a few per cent of the scattering.
 _FEWEST_STATIC_PIXELS = 100
@@ -160,24 +160,65 @@ def ring_partition(  # noqa: PLR0913 - keyword-only, each one a measured quantit
     -----
     .. math:: q = \frac{4\pi}{\lambda} \sin\left(\tfrac12 \arctan\frac{r}{L}\right)
     """
-    edges = _checked_edges(q_edges)
     for name, value in (
         ("pixel_size", pixel_size),
         ("distance", distance),
         ("wavelength", wavelength),
-        ("n_phi", n_phi),
-        ("n_static", n_static),
     ):
         if not value > 0:
             raise PartitionError(f"{name} must be positive, got {value}")
-    if mask is not None and mask.shape != tuple(shape):
-        raise PartitionError(f"mask has shape {mask.shape}, the detector {shape}")
 
     rows, cols = np.indices(shape, dtype=np.float64)
     up, right = beam_center[0] - rows, cols - beam_center[1]
     angle = np.arctan(np.hypot(up, right) * pixel_size / distance)
-    q = 4 * np.pi / wavelength * np.sin(angle / 2)
-    turn = np.degrees(np.arctan2(up, right)) % 360.0
+    return sector_partition(
+        4 * np.pi / wavelength * np.sin(angle / 2),
+        np.degrees(np.arctan2(up, right)),
+        q_edges=q_edges,
+        n_phi=n_phi,
+        n_static=n_static,
+        mask=mask,
+    )
+
+
+def sector_partition(
+    q: NDArray[np.float64],
+    phi: NDArray[np.float64],
+    *,
+    q_edges: Sequence[float] | NDArray[np.float64],
+    n_phi: int = 1,
+    n_static: int = 10,
+    mask: NDArray[np.bool_] | None = None,
+) -> QPartition:
+    """Divide a detector whose geometry is known into rings and sectors.
+
+    Parameters
+    ----------
+    q : ndarray of float64, shape (n_rows, n_cols)
+        Momentum transfer of each pixel, in 1/angstrom.
+    phi : ndarray of float64, shape (n_rows, n_cols)
+        Azimuth of each pixel, in degrees; whole turns do not count.
+    q_edges, n_phi, n_static, mask
+        As for `ring_partition`.
+
+    Returns
+    -------
+    QPartition
+        As of `ring_partition`.
+
+    Raises
+    ------
+    PartitionError
+        If a quantity cannot be used, or no pixel lies in any ring.
+    """
+    edges = _checked_edges(q_edges)
+    for name, value in (("n_phi", n_phi), ("n_static", n_static)):
+        if not value > 0:
+            raise PartitionError(f"{name} must be positive, got {value}")
+    if mask is not None and mask.shape != q.shape:
+        raise PartitionError(f"mask has shape {mask.shape}, the detector {q.shape}")
+
+    turn = phi % 360.0
     ring = np.digitize(q, edges) - 1
     sector = np.minimum((turn * n_phi / 360.0).astype(np.int64), n_phi - 1)
     is_used = (ring >= 0) & (ring < len(edges) - 1)

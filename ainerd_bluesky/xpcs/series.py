@@ -96,6 +96,11 @@ class PixelSeries:
         return self._saturation
 
     @property
+    def n_bytes(self) -> int:
+        """Memory that the counts take."""
+        return sum(block.nbytes for block in self._blocks)
+
+    @property
     def is_missing(self) -> NDArray[np.bool_]:
         """Whether a frame held nan inside a region of interest, shape (n_frames,).
 
@@ -129,14 +134,14 @@ class PixelSeries:
         if len(frames) == 0:
             return
         # In the order of memory first: twice as fast as in the order of q-bins.
-        counts = frames.reshape(len(frames), -1)[:, self._pixels]
+        counts = np.take(frames.reshape(len(frames), -1), self._pixels, axis=1)
         is_missing = np.zeros(len(frames), bool)
         if counts.dtype.kind == "f":
             is_missing |= np.isnan(counts).any(axis=1)
             counts[is_missing] = 0
         self._check(counts)
 
-        self._blocks.append(_smallest(counts)[:, self._order])
+        self._blocks.append(np.take(_smallest(counts), self._order, axis=1))
         self._missing.append(is_missing)
         self.n_frames += len(frames)
         if frames.dtype.kind == "u":

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ainerd_bluesky.errors import FrameStackError
+from ainerd_bluesky.config import CorrelationConfig
+from ainerd_bluesky.xpcs.correlation import correlate_bin, empty_maps
 from ainerd_bluesky.xpcs.series import Counts, PixelSeries
 
 __all__ = ["two_time_map", "two_time_maps"]
 
-_EXACT_IN_FLOAT32 = 2**24
-# Temporary arrays of at most 128 MiB in float64.
-_WORK_ELEMENTS = 2**24
+_FRAME = CorrelationConfig(normalisation="frame")
 # Of a stack that may be a memory map: few enough to be read at once.
 _BLOCK_FRAMES = 64
 
@@ -25,7 +24,7 @@ def two_time_map(counts: Counts) -> NDArray[np.float32]:
     Parameters
     ----------
     counts : ndarray of shape (n_frames, n_pixels)
-        Photons of one q-bin, finite and not negative.
+        Photons of one q-bin, not negative; other shapes are a FrameStackError.
 
     Returns
     -------
@@ -33,19 +32,13 @@ def two_time_map(counts: Counts) -> NDArray[np.float32]:
         Symmetric, baseline 1; the diagonal holds the shot noise. Rows and columns of
         frames without photons are nan.
 
-    Raises
-    ------
-    FrameStackError
-        If `counts` has another number of dimensions, or holds no real numbers.
-
     Notes
     -----
     .. math::
         C(t_1, t_2) = \frac{\langle I(p, t_1) I(p, t_2)\rangle_p}
                            {\langle I(p, t_1)\rangle_p \langle I(p, t_2)\rangle_p}
 
-    Products of counts are summed in float32 as long as every sum is a whole number
-    below 2^24, which float32 holds exactly, and in float64 otherwise.
+    `correlate_bin` does the same with other normalisations, and faster.
 
     References
     ----------
@@ -61,24 +54,7 @@ def two_time_map(counts: Counts) -> NDArray[np.float32]:
     >>> two_time_map(np.array([[1, 3], [3, 1]]))
     array([[1.25, 0.75], [0.75, 1.25]], dtype=float32)
     """
-    counts = np.asarray(counts)
-    if counts.ndim != 2:
-        raise FrameStackError(
-            f"counts must have shape (n_frames, n_pixels), got {counts.shape}"
-        )
-    if counts.dtype.kind not in "biuf":
-        raise FrameStackError(f"counts must be real numbers, got {counts.dtype}")
-    n_frames, n_pixels = counts.shape
-    sums = counts.sum(axis=1, dtype=np.float64)
-    products = _frame_products(counts, sums)
-    sums[sums == 0] = np.nan
-
-    two_time = np.empty((n_frames, n_frames), np.float32)
-    rows_at_once = max(1, _WORK_ELEMENTS // max(n_frames, 1))
-    for start in range(0, n_frames, rows_at_once):
-        rows = slice(start, start + rows_at_once)
-        two_time[rows] = products[rows] / (np.outer(sums[rows], sums) / n_pixels)
-    return two_time
+    return correlate_bin(counts, config=_FRAME).two_time
 
 
 def two_time_maps(
@@ -106,9 +82,9 @@ def two_time_maps(
     series = PixelSeries(roi_map, n_q_bins)
     for block in _blocks_of(frames):
         series.append(block)
-    maps = np.empty((series.n_q_bins, series.n_frames, series.n_frames), np.float32)
-    for index, counts in enumerate(series):
-        maps[index] = two_time_map(counts)
+    maps = empty_maps(series.n_q_bins, series.n_frames)
+    for counts, one_map in zip(series, maps, strict=True):
+        correlate_bin(counts, config=_FRAME, out=one_map)
     return maps
 
 
@@ -120,20 +96,3 @@ def _blocks_of(
             yield frames[start : start + _BLOCK_FRAMES]
     else:
         yield from frames
-
-
-def _frame_products(counts: Counts, sums: NDArray[np.float64]) -> NDArray[np.floating]:
-    """Return the sums over pixels of I(t1) I(t2), shape (n_frames, n_frames)."""
-    n_frames, n_pixels = counts.shape
-    # No sum of products is above the largest count times the largest frame sum.
-    bound = float(counts.max()) * sums.max() if counts.size > 0 else 0.0
-    is_exact = counts.dtype.kind in "biu" and bound < _EXACT_IN_FLOAT32
-    dtype: type[np.floating] = np.float32 if is_exact else np.float64
-    products = np.zeros((n_frames, n_frames), dtype)
-    pixels_at_once = max(1, _WORK_ELEMENTS // max(n_frames, 1))
-    for start in range(0, n_pixels, pixels_at_once):
-        part: NDArray[np.floating] = counts[:, start : start + pixels_at_once].astype(
-            dtype
-        )
-        products += part @ part.T
-    return products

@@ -6,7 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ainerd_bluesky.config import ClassificationConfig, QualityConfig, ReductionConfig
+from ainerd_bluesky.config import (
+    ClassificationConfig,
+    CorrelationConfig,
+    QualityConfig,
+    ReductionConfig,
+)
+from ainerd_bluesky.engines import choose_engine
+from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.pipeline import (
     Acquisition,
@@ -192,24 +199,30 @@ def test_run_without_blocks_is_too_short(partition):
     assert reduction.quality.flags == ("too-short",)
 
 
-def test_run_whose_maps_would_not_fit_into_memory_is_refused(frames, partition):
-    n_frames = 500  # whose maps alone take n_q_bins MB
-    limit = ReductionConfig(max_map_bytes=1_000_000 * partition.n_q_bins)
-    config = AnalysisSettings(reduction=limit)
-    many = [frames] * (2 * n_frames // len(frames))
-    reduction = reduce_frames(many, partition, frame_time=0.1, config=config)
-    assert reduction.quality.flags == ("too-long",)
-    assert f"more than {n_frames} frames" in reduction.quality.reasons[0]
-
-
-def test_long_run_is_refused_before_the_rest_is_read(frames, partition):
-    config = AnalysisSettings(reduction=ReductionConfig(max_frames=50))
-    blocks = iter([frames[:40], frames[40:80], frames[80:]])
+def test_counts_that_would_not_fit_are_refused_before_the_rest_is_read(
+    frames, partition
+):
+    config = AnalysisSettings(reduction=ReductionConfig(max_bytes=1_000_000))
+    blocks = iter([frames] * 20)  # of some 86 kB
     reduction = reduce_frames(blocks, partition, frame_time=0.1, config=config)
     assert reduction.quality.flags == ("too-long",)
-    assert "more than 50 frames" in reduction.quality.reasons[0]
-    assert next(blocks).shape[0] == 16
+    assert "raise reduction.max_bytes" in reduction.quality.reasons[0]
+    assert len(list(blocks)) == 8
     assert reduction.two_time.size == 0
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_frames": 50}, {"max_bytes": 1_000_000}], ids=["frames", "memory"]
+)
+def test_map_of_a_long_run_is_averaged(frames, partition, limits):
+    many = [np.tile(frames, (4, 1, 1))]
+    full = reduce_frames(many, partition, frame_time=0.1, config=CONFIG)
+    config = AnalysisSettings(reduction=ReductionConfig(averaged_size=96, **limits))
+    reduction = reduce_frames(many, partition, frame_time=0.1, config=config)
+    blocks = full.two_time.reshape(3, 96, 4, 96, 4).mean(axis=(2, 4))
+    assert reduction.two_time == pytest.approx(blocks, rel=1e-5)
+    assert reduction.row_time == pytest.approx(0.4)
+    assert np.array_equal(reduction.g2, full.g2)
 
 
 def test_errors_of_the_reader_are_not_swallowed(partition):
@@ -224,12 +237,49 @@ def test_errors_of_the_reader_are_not_swallowed(partition):
 def test_dark_frames_are_nan_in_the_map_and_harmless_after(frames, partition):
     frames[[10, 60]] = 0
     reduction = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
-    assert reduction.quality.flags == ("dark-frames",)
+    assert reduction.quality.flags == ("frames-left-out",)
     assert np.isnan(reduction.two_time[:, [10, 60]]).all()
     assert np.isfinite(reduction.g2).all()
     analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG)
     assert analysis.summary["label"] == "stationary"
     assert analysis.summary["physics"]["n_trusted_bins"] == 3
+
+
+def test_frame_with_nan_is_left_out_alone(frames, partition):
+    spoilt = frames.astype(float)
+    spoilt[50, 7, 2] = np.nan
+    reduction = reduce_frames([spoilt], partition, frame_time=0.1, config=CONFIG)
+    assert "1 of 96 frames could not be read: 50" in reduction.quality.reasons
+    assert np.flatnonzero(np.isnan(reduction.two_time[0, 0])).tolist() == [50]
+
+
+def test_frames_named_as_bad_are_left_out(frames, partition):
+    config = AnalysisSettings(reduction=ReductionConfig(bad_frames=(3, 4)))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
+    assert reduction.quality.reasons == ("2 of 96 frames are named as bad: 3, 4",)
+    assert np.isnan(reduction.two_time[:, [3, 4]]).all()
+
+
+@pytest.mark.parametrize("engine", ["numpy", "fp32", "int8", "events"])
+def test_every_engine_gives_the_same_and_is_named(frames, partition, engine):
+    config = AnalysisSettings(correlation=CorrelationConfig(engine=engine))
+    usual = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    reduction = reduce_frames(
+        [frames],
+        partition,
+        frame_time=0.1,
+        config=config,
+        choose_engine=choose_engine,
+    )
+    assert reduction.recipe["engines"] == [engine] * 3
+    known = np.isfinite(usual.two_time)
+    assert reduction.two_time[known] == pytest.approx(usual.two_time[known], rel=1e-6)
+
+
+def test_engine_that_needs_torch_is_not_guessed(frames, partition):
+    config = AnalysisSettings(correlation=CorrelationConfig(engine="int8"))
+    with pytest.raises(ConfigError, match="choose_engine"):
+        reduce_frames([frames], partition, frame_time=0.1, config=config)
 
 
 def test_photon_poor_bin_is_refused_alone(frames, partition):
@@ -281,7 +331,7 @@ def test_without_frame_time_there_is_a_label_but_no_rate(frames, partition, fram
 def test_analysis_holds_what_is_published(reduction):
     analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG)
     assert set(analysis.arrays) == {
-        "two_time", "g2", "g2_err", "lags", "intensity", "embedding",
+        "two_time", "g2", "g2_err", "lags", "intensity", "embedding", "roi_map",
     }  # fmt: skip
     assert set(analysis.bins) >= BIN_COLUMNS
     assert {len(column) for column in analysis.bins.values()} == {3}

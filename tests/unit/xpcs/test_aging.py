@@ -7,6 +7,8 @@ import pytest
 
 from ainerd_bluesky.errors import TwoTimeError
 from ainerd_bluesky.xpcs import aging_exponent, fit_relaxation_by_age
+from ainerd_bluesky.xpcs.age_lag import AgeLag, age_lag_map
+from ainerd_bluesky.xpcs.aging import fit_age_lag
 
 N_FRAMES = 200
 
@@ -110,3 +112,58 @@ def test_rates_of_an_aging_sample_agree_with_the_published_ones(shared_data):
     # Theirs are of the map after a neural denoiser and jitter by more than their own
     # errors from one age to the next; ours are of the noisy map.
     assert np.median(np.abs(deviation) / rate[keep]) < 0.15
+
+
+@pytest.mark.parametrize("is_contrast_shared", [True, False])
+def test_rates_of_counts_are_recovered_at_every_age(speckle_counts, is_contrast_shared):
+    age_lag = age_lag_map(speckle_counts(300, 500, 15.0, 0.5, 2.0), n_ages=5)
+    by_age = fit_age_lag(age_lag, 0.1, is_contrast_shared=is_contrast_shared)
+    assert by_age.age == pytest.approx(0.1 * age_lag.ages)
+    assert by_age.is_trusted.all()
+    pulls = (by_age.relaxation_rate - 1 / 1.5) / by_age.relaxation_rate_err
+    assert np.abs(pulls).max() < 4
+    assert len(set(by_age.beta)) == (1 if is_contrast_shared else 5)
+
+
+def test_slow_relaxation_by_age_holds_the_baseline_at_one(speckle_counts):
+    by_age = fit_age_lag(age_lag_map(speckle_counts(100, 2000, 150.0), n_ages=4), 1.0)
+    assert (by_age.baseline == 1).all()
+    assert (by_age.baseline_err == 0).all()
+    keep = by_age.is_trusted
+    pulls = (by_age.relaxation_rate - 1 / 150) / by_age.relaxation_rate_err
+    assert keep.sum() >= 2
+    assert np.abs(pulls[keep]).max() < 4
+
+
+def exact_age_lag(**unknown):
+    """Noiseless ages whose rate falls by a half from one to the next."""
+    lags = np.arange(1, 40)
+    rates = 0.2 * 0.5 ** np.arange(4)
+    g2 = 1 + 0.3 * np.exp(-2 * rates[:, None] * lags)
+    pairs = np.full(g2.shape, 50)
+    return AgeLag(np.arange(4) * 50.0 + 25, lags, g2, n_pairs=pairs, **unknown), rates
+
+
+@pytest.mark.parametrize("has_covariance", [True, False])
+def test_ages_without_replicates_are_fitted(has_covariance):
+    covariance = np.tile(1e-8 * np.eye(39), (4, 1, 1)) if has_covariance else None
+    age_lag, rates = exact_age_lag(g2_cov=covariance)
+    by_age = fit_age_lag(age_lag, 1.0)
+    assert by_age.is_trusted.all()
+    assert by_age.relaxation_rate == pytest.approx(rates, rel=1e-3)
+    assert by_age.beta == pytest.approx(0.3, rel=1e-3)
+
+
+def test_age_without_points_is_unknown():
+    age_lag, _ = exact_age_lag(g2_cov=None)
+    age_lag.g2[1, 3:] = np.nan
+    age_lag.n_pairs[1, 3:] = 0
+    by_age = fit_age_lag(age_lag, 1.0)
+    assert by_age.is_trusted.tolist() == [True, False, True, True]
+    assert np.isnan(by_age.relaxation_rate[1])
+
+
+@pytest.mark.parametrize("n_pixels", [1, 500])
+def test_ages_of_counts_without_speckle_are_not_trusted(rng, n_pixels):
+    counts = rng.poisson(1.0, (200, n_pixels)).astype(np.uint8)
+    assert not fit_age_lag(age_lag_map(counts, n_ages=4), 1.0).is_trusted.all()

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.errors import FrameStackError, TwoTimeError
 from ainerd_bluesky.xpcs import (
     PixelSeries,
@@ -152,6 +153,87 @@ def test_single_pixel_has_no_error(rng):
 def test_series_too_short_for_a_pair_has_no_lags(n_frames):
     one_time = multi_tau_g2([np.ones((n_frames, 30), np.uint8)])
     assert one_time.g2.shape == (1, 0)
+
+
+@pytest.mark.parametrize("engine", ["auto", "numpy"])
+def test_static_bins_take_the_profile_of_the_scattering_out(speckle_counts, engine):
+    config = CorrelationConfig(engine=engine)
+    profile = np.repeat([1, 4], 2000)
+    counts = speckle_counts(64, 4000, np.inf, 0.5, 1.0) * profile
+    flat = multi_tau_g2([counts], config=config, static_bins=[profile]).g2
+    assert flat == pytest.approx(1.5, abs=0.05)
+    assert (multi_tau_g2([counts], config=config).g2 > 1.9).all()
+
+
+@pytest.mark.parametrize("normalisation", ["static", "static-frame", "symmetric"])
+def test_order_of_static_bins_does_not_matter(speckle_counts, rng, normalisation):
+    config = CorrelationConfig(normalisation=normalisation)
+    counts, bins = speckle_counts(50, 90, 10.0), np.arange(90) // 30
+    shuffle = rng.permutation(90)
+    sorted_g2 = multi_tau_g2([counts], config=config, static_bins=[bins]).g2
+    shuffled = multi_tau_g2(
+        [counts[:, shuffle]], config=config, static_bins=[bins[shuffle]]
+    ).g2
+    assert shuffled == pytest.approx(sorted_g2, rel=1e-12)
+
+
+def test_symmetric_normalisation_is_that_of_boost_corr(rng):
+    counts = rng.poisson(2.0, (50, 40)).astype(np.float64)
+    config = CorrelationConfig(normalisation="symmetric")
+    g2 = multi_tau_g2([counts], config=config).g2[0]
+    for lag in (1, 5, 8):
+        before, after = counts[:-lag], counts[lag:]
+        expected = (before * after).mean() / (before.mean() * after.mean())
+        assert g2[lag - 1] == pytest.approx(expected, rel=1e-12)
+
+
+def test_unnormalised_products_are_photons_squared(rng):
+    counts = rng.poisson(3.0, (80, 500))
+    g2 = multi_tau_g2([counts], config=CorrelationConfig(normalisation="none")).g2
+    assert g2 == pytest.approx(9.0, rel=0.02)
+
+
+def test_means_of_ratios_at_full_resolution_are_those_of_the_map(rng):
+    counts = rng.poisson(2.0, (50, 400))
+    config = CorrelationConfig(estimator="mean-of-ratios")
+    g2 = multi_tau_g2([counts], config=config).g2[0, :8]
+    assert g2 == pytest.approx(g2_from_two_time(two_time_map(counts))[:8], rel=1e-6)
+
+
+def test_means_of_pixels_bring_no_bias_of_their_own(rng):
+    config = CorrelationConfig(normalisation="pixel")
+    counts = rng.poisson(0.5 * rng.uniform(0.2, 2, 3000), (100, 3000))
+    one_time = multi_tau_g2([counts], config=config)
+    # Without the correction the baseline would be 0.97.
+    assert np.average(one_time.g2[0, :8]) == pytest.approx(1.0, abs=2e-3)
+
+
+def test_bad_frames_are_as_if_they_had_not_been(rng):
+    counts = rng.poisson(2.0, (200, 1000)).astype(np.uint8)
+    good = np.arange(200) < 150
+    kept = multi_tau_g2([counts], is_good=good)
+    alone = multi_tau_g2([counts[:150]])
+    assert kept.g2[0, :8] == pytest.approx(alone.g2[0, :8], rel=1e-12)
+    counts[150:] = 255
+    again = multi_tau_g2([counts], is_good=good)
+    assert np.array_equal(kept.g2, again.g2, equal_nan=True)
+
+
+@pytest.mark.parametrize("normalisation", ["static", "frame", "symmetric"])
+def test_dropped_frames_on_a_list_do_not_move_the_baseline(rng, normalisation):
+    counts = rng.poisson(1.0, (500, 4000)).astype(np.uint8)
+    good = np.ones(500, bool)
+    good[rng.choice(500, 10, replace=False)] = False
+    counts[~good] = 0
+    config = CorrelationConfig(normalisation=normalisation)
+    g2 = multi_tau_g2([counts], config=config, is_good=good).g2[0, :8]
+    assert abs(g2.mean() - 1) < 1e-3
+
+
+def test_static_bins_must_be_given_for_each_bin(rng):
+    counts = rng.poisson(1.0, (20, 10))
+    with pytest.raises(ValueError, match="shorter"):
+        multi_tau_g2([counts, counts], static_bins=[np.zeros(10)])
 
 
 @pytest.mark.parametrize(

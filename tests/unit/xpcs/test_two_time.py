@@ -44,7 +44,7 @@ def test_map_of_fractions_equals_the_brute_force(rng):
 
 
 def test_map_of_more_pixels_than_fit_the_work_space(rng, monkeypatch):
-    monkeypatch.setattr("ainerd_bluesky.xpcs.two_time._WORK_ELEMENTS", 100)
+    monkeypatch.setattr("ainerd_bluesky.xpcs.products._WORK_BYTES", 400)
     counts = rng.poisson(3.0, (20, 64)).astype(np.uint8)
     assert two_time_map(counts) == pytest.approx(brute_force(counts), rel=1e-6)
 

@@ -1,0 +1,114 @@
+"""Passes over the tiles of a two-time map: some rows, from the diagonal on."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["BLOCK_FRAMES", "add_lag_sums_into", "place_into", "row_blocks"]
+
+Floats = NDArray[np.float64]
+
+BLOCK_FRAMES = 192
+"""Rows of a tile, which is as wide as the map: enough work for a matrix product, and
+so few that what is calculated below the diagonal for nothing does not count."""
+
+# Columns that are transposed at once, and an odd few that keep them out of step with
+# the sets of the cache.
+_MIRROR_COLUMNS = 128
+_MIRROR_PADDING = 8
+
+
+def row_blocks(n_frames: int, first: int = 0) -> list[slice]:
+    """List the ranges of frames that are the rows of tiles.
+
+    Parameters
+    ----------
+    n_frames : int
+        Length of the series.
+    first : int
+        First frame that is wanted.
+
+    Returns
+    -------
+    list of slice
+        Ranges of 192 frames; the last may be shorter.
+    """
+    return [
+        slice(start, min(start + BLOCK_FRAMES, n_frames))
+        for start in range(first, n_frames, BLOCK_FRAMES)
+    ]
+
+
+def add_lag_sums_into(total: Floats, tile: NDArray[Any], highest: float) -> None:
+    """Add the sums along diagonals of a tile to those of other tiles.
+
+    Parameters
+    ----------
+    total : ndarray of float64, shape (n,)
+        Sums for lags from 0.
+    tile : ndarray of shape (n_rows, n_columns)
+        Of consecutive memory, forwards or backwards; it begins on the diagonal, and
+        what is below that does not count.
+    highest : float
+        Upper bound of an element of an integer tile.
+    """
+    n_rows, n_columns = tile.shape
+    dtype: type[np.number] = np.float64
+    if tile.dtype.kind == "i":
+        dtype = np.int32 if highest * n_rows < 2**31 else np.int64
+    corner = tile[:, :n_rows] * _below_diagonal(n_rows, tile.dtype.str)
+    # Seen from its last element, what is below the diagonal is above it.
+    below = _skewed_sums(corner[::-1, ::-1], dtype)[1:n_rows]
+    sums = _skewed_sums(tile, dtype)
+    sums[n_columns - n_rows + 2 :] -= below[::-1]
+    total[:n_columns] += sums[:n_columns]
+
+
+def _skewed_sums(tile: NDArray[Any], dtype: type[np.number]) -> NDArray[Any]:
+    """Return sums along diagonals for lags from 0 to n_columns."""
+    n_rows, n_columns = tile.shape
+    # Rows that are one element longer put equal lags below each other. What runs over
+    # the end of a row is the beginning of the next, below the diagonal: the sum for lag
+    # -k - 1 comes on top of that for lag n_columns - k.
+    flat, end = tile.reshape(-1), (n_rows - 1) * (n_columns + 1)
+    skewed = flat[:end].reshape(n_rows - 1, n_columns + 1)
+    sums: NDArray[Any] = np.add.reduce(skewed, axis=0, dtype=dtype)
+    sums[: n_columns - n_rows + 1] += flat[end:]
+    return sums
+
+
+def place_into(
+    two_time: NDArray[np.float32], tile: NDArray[np.float32], start: int
+) -> None:
+    """Copy a tile to both sides of the diagonal of a map.
+
+    Parameters
+    ----------
+    two_time : ndarray of float32, shape (n_frames, n_frames)
+        The map.
+    tile : ndarray of float32, shape (n_rows, n_frames - start)
+        It begins on the diagonal, and what is below that does not count.
+    start : int
+        Its first frame.
+    """
+    n_rows, n_columns = tile.shape
+    rows = slice(start, start + n_rows)
+    two_time[rows, start:] = tile
+    staged = np.empty((n_rows, _MIRROR_COLUMNS + _MIRROR_PADDING), np.float32)
+    turned = np.empty((_MIRROR_COLUMNS, n_rows), np.float32)
+    for first in range(n_rows, n_columns, _MIRROR_COLUMNS):
+        part = tile[:, first : first + _MIRROR_COLUMNS]
+        n_part = part.shape[1]
+        # In small arrays on both sides: every row of a map is another page of memory.
+        staged[:, :n_part] = part
+        turned[:n_part] = staged[:, :n_part].T
+        two_time[start + first : start + first + n_part, rows] = turned[:n_part]
+    square = tile[:, :n_rows]
+    two_time[rows, rows] = np.triu(square) + np.triu(square, 1).T
+
+
+@cache
+def _below_diagonal(n_rows: int, dtype: str) -> NDArray[Any]:
+    return np.tril(np.ones((n_rows, n_rows), dtype), -1)
