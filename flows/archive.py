@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from tiled.client.container import Container
 
+from ainerd_bluesky.engines import choose_engine
 from ainerd_bluesky.errors import (
     AinerdError,
     CatalogError,
@@ -21,13 +22,18 @@ from ainerd_bluesky.pipeline import (
     Analysis,
     AnalysisSettings,
     Classifier,
+    Reduction,
     Settings,
     analyse,
+    reduce_events,
     reduce_frames,
     reduce_maps,
 )
+from ainerd_bluesky.xpcs import QPartition
+from tiled_adapters.formats.orientation import laid_on
 from tiled_adapters.formats.qmap import read_partition, without_pixels
 from tiled_adapters.formats.readers import open_frames, read_two_time
+from tiled_adapters.formats.records import EventSource, FrameSource
 from tiled_adapters.publish import ResultsPublisher
 from tiled_adapters.registration import register_file
 
@@ -44,9 +50,16 @@ __all__ = [
 ASSUMED = "assumed"
 """Origin of a frame time that nobody stated, in the provenance of an analysis."""
 
-_SUFFIXES = {".hdf", ".h5", ".hdf5", ".npy", ".npz"}
+_EVENT_BLOCKS = 16
+"""Frames of photon events that are read in the place of one full frame."""
+
+_SUFFIXES = {".hdf", ".h5", ".hdf5", ".npy", ".npz", ".bin", ".imm", ".cmp"}
+_FIRST_MODULE = ".bin.000"
 # Companions of data files: they hold metadata, a partition or a part of a series.
-_COMPANION = re.compile(r"_metadata\.hdf$|^qmap|_qmap\.|_data_\d+\.h5$")
+_COMPANION = re.compile(
+    r"_metadata\.hdf$|^qmap|_qmap\.|_data_\d+\.h5$|_sparse_frame_\d+_(?!0+\.)\d+\.h5$"
+)
+_LIMA_FOLDER = re.compile(r"scan\d+$")
 _NOT_A_KEY = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -88,8 +101,16 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
 
 def _data_files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix in _SUFFIXES and not _COMPANION.search(path.name):
+        is_data = path.suffix in _SUFFIXES or path.name.endswith(_FIRST_MODULE)
+        if is_data and not _is_companion(path):
             yield path
+
+
+def _is_companion(path: Path) -> bool:
+    """Return whether another file stands for this one."""
+    # Frames of a BLISS scan lie in files of LIMA; the scan's own file names them.
+    is_lima = _LIMA_FOLDER.match(path.parent.name) and "_sparse_" not in path.name
+    return bool(is_lima or _COMPANION.search(path.name))
 
 
 def file_uid(path: Path, dataset: str | None = None) -> str:
@@ -196,14 +217,12 @@ def _analyse_frames(
 ) -> Analysis:
     if reading.partition is None:
         raise PartitionError(f"{path} holds frames: name its q-partition (--partition)")
-    partition = read_partition(reading.partition)
+    stored = read_partition(reading.partition)
     with open_frames(path, reading.dataset) as frames:
+        partition = laid_on(stored, frames.shape[1:])
         frame_time, origin = _frame_time(reading, frames.frame_time)
-        reduction = reduce_frames(
-            frames.blocks(config.reduction.block_frames),
-            without_pixels(partition, frames.usable_pixels),
-            frame_time=frame_time,
-            config=config,
+        reduction = _reduced(
+            frames, without_pixels(partition, frames.usable_pixels), frame_time, config
         )
     acquisition = Acquisition(
         run_uid=uid,
@@ -211,12 +230,40 @@ def _analyse_frames(
         frame_time=frame_time,
         source=str(path.resolve()),
         metadata={
+            **frames.metadata,
             "partition_file": str(reading.partition),
             "dataset": reading.dataset,
             "frame_time_from": origin,
         },
     )
     return analyse(reduction, acquisition, model, config=config)
+
+
+def _reduced(
+    source: FrameSource | EventSource,
+    partition: QPartition,
+    frame_time: float | None,
+    config: Settings,
+) -> Reduction:
+    """Reduce what an open file holds, in the form in which it holds it."""
+    block_frames = config.reduction.block_frames
+    if isinstance(source, EventSource):
+        # Few photons: in blocks of few frames there would be next to none.
+        return reduce_events(
+            source.events(_EVENT_BLOCKS * block_frames),
+            partition,
+            n_frames=source.shape[0],
+            frame_time=frame_time,
+            config=config,
+            choose_engine=choose_engine,
+        )
+    return reduce_frames(
+        source.blocks(block_frames),
+        partition,
+        frame_time=frame_time,
+        config=config,
+        choose_engine=choose_engine,
+    )
 
 
 @dataclass(frozen=True)

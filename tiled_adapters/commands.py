@@ -1,7 +1,8 @@
-"""Commands of `ainerd` that concern the Tiled server."""
+"""Commands of `ainerd` that concern the Tiled server and files."""
 
 import os
 from collections.abc import Iterable
+from contextlib import closing
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,16 +17,21 @@ from rich.text import Text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainerd_bluesky.xpcs.roi import QPartition
+
 __all__ = ["register"]
 
 _PANEL = "At a beamline"
+_FILES_PANEL = "Files and archives"
 _SHORTEST_UID = 8
 
 
 def register(app: typer.Typer) -> None:
-    """Add `serve` and `labels` to the command line."""
+    """Add `serve`, `labels`, `qmap` and `export` to the command line."""
     app.command(rich_help_panel=_PANEL)(serve)
     app.command(rich_help_panel=_PANEL)(labels)
+    app.command(rich_help_panel=_FILES_PANEL)(qmap)
+    app.command(rich_help_panel=_FILES_PANEL)(export)
 
 
 def serve(
@@ -107,6 +113,165 @@ def labels(
         typer.echo(frame.to_json(orient="records"))
         return
     Console(emoji=False).print(_as_table(frame, _short_uids(results)))
+
+
+def qmap(
+    output: Annotated[Path, typer.Argument(help="HDF5 file to write.")],
+    poni: Annotated[
+        Path | None, typer.Option(help="Calibration of pyFAI; the rest goes above it.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option(help="Detector as pyFAI calls it, such as Eiger4M.")
+    ] = None,
+    frames: Annotated[
+        Path | None, typer.Option(help="File of frames: their shape and masked pixels.")
+    ] = None,
+    shape: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="ROWS COLUMNS", help="Of a frame.")
+    ] = None,
+    beam_center: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="ROW COLUMN", help="Direct beam; whole numbers are pixel centres."
+        ),
+    ] = None,
+    pixel_size: Annotated[float | None, typer.Option(help="Metres.")] = None,
+    distance: Annotated[
+        float | None, typer.Option(help="Sample to detector along the beam, metres.")
+    ] = None,
+    energy: Annotated[float | None, typer.Option(help="Of the photons, keV.")] = None,
+    wavelength: Annotated[float | None, typer.Option(help="Å, if not energy.")] = None,
+    tilt: Annotated[
+        float | None, typer.Option(help="Of the detector, degrees, as in FIT2D.")
+    ] = None,
+    tilt_plane: Annotated[
+        float | None, typer.Option(help="Direction of the tilt, degrees.")
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(help="Image (.npy, .tif, .edf, HDF5): nonzero pixels are used."),
+    ] = None,
+    invert_mask: Annotated[
+        bool, typer.Option("--invert-mask", help="Nonzero pixels are not used.")
+    ] = False,
+    q_min: Annotated[float | None, typer.Option(help="1/Å; default: lowest.")] = None,
+    q_max: Annotated[float | None, typer.Option(help="1/Å; default: highest.")] = None,
+    n_q: Annotated[int, typer.Option(min=1, help="Rings.")] = 10,
+    log: Annotated[
+        bool, typer.Option("--log", help="Rings grow by a factor instead of a step.")
+    ] = False,
+    n_phi: Annotated[int, typer.Option(min=1, help="Sectors of a ring.")] = 1,
+    n_static: Annotated[
+        int, typer.Option(min=1, help="Most static bins of a q-bin.")
+    ] = 10,
+    png: Annotated[
+        Path | None, typer.Option(help="Picture; default: beside the output.")
+    ] = None,
+) -> None:
+    """Make a q-partition from the geometry of a detector.
+
+    boost-corr, xpcs-viewer and `--partition` of the other commands read it. pyFAI
+    computes it: `pip install "ainerd-bluesky[geometry]"`.
+    """
+    from tiled_adapters.geometry import DetectorGeometry
+    from tiled_adapters.partition_picture import draw_partition
+    from tiled_adapters.partitions import QmapRequest, make_qmap
+
+    if energy is not None and wavelength is not None:
+        raise typer.BadParameter("give --energy or --wavelength, not both")
+    if energy is not None:
+        wavelength = DetectorGeometry.wavelength_of(energy)
+    made = make_qmap(
+        QmapRequest(
+            poni=poni,
+            detector=detector,
+            frames=frames,
+            shape=shape,
+            beam_center=beam_center,
+            pixel_size=pixel_size,
+            distance=distance,
+            wavelength=wavelength,
+            tilt=tilt,
+            tilt_plane=tilt_plane,
+            mask=mask,
+            is_mask_inverted=invert_mask,
+            q_min=q_min,
+            q_max=q_max,
+            n_q=n_q,
+            n_phi=n_phi,
+            n_static=n_static,
+            spacing="log" if log else "linear",
+        )
+    )
+    picture = output.with_suffix(".png") if png is None else png
+    made.write(output)
+    draw_partition(made.partition, picture)
+    console = Console(emoji=False)
+    console.print(_bin_table(made.partition))
+    console.print(f"wrote {escape(str(output))} and {escape(str(picture))}")
+
+
+def export(
+    run_uid: Annotated[str, typer.Argument(help="Run; its first characters may do.")],
+    output: Annotated[Path, typer.Option(help="HDF5 file to write.")],
+    uri: Annotated[
+        str, typer.Option(help="Tiled URI or profile name.")
+    ] = "http://127.0.0.1:8000",
+    partition: Annotated[
+        Path | None,
+        typer.Option(help="q-partition of the run, where the result has none."),
+    ] = None,
+    path: Annotated[
+        str, typer.Option(help="Container of results on the server.")
+    ] = "processed/xpcs",
+) -> None:
+    """Write the result of a run as boost-corr would: xpcs-viewer opens it.
+
+    The same file has a NeXus view (NXxpcs) and says how the result was made.
+    """
+    from tiled_adapters.catalog import open_catalog
+    from tiled_adapters.client import XPCSResultsCatalog
+    from tiled_adapters.export import export_result, published_analysis
+
+    catalog = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
+    with closing(catalog.context):
+        results = catalog.get(path)
+        if not isinstance(results, XPCSResultsCatalog):
+            raise typer.BadParameter(f"{uri} has no results at {path!r}")
+        try:
+            run = results[run_uid]
+        except KeyError as error:
+            raise typer.BadParameter(f"no result of a run {error}") from error
+        missing = export_result(published_analysis(run), output, partition=partition)
+    console = Console(emoji=False)
+    console.print(f"wrote {escape(str(output))}", soft_wrap=True)
+    for line in missing:
+        console.print(f"[yellow]not known:[/] {escape(line)}", soft_wrap=True)
+
+
+def _bin_table(partition: "QPartition") -> Table:
+    """Return one row per q-bin."""
+    table = Table(title=f"{partition.n_q_bins} q-bins, {partition.shape} pixels")
+    for header in ("q-bin", "q [1/Å]", "phi [deg]", "pixels", "static bins"):
+        table.add_column(escape(header), justify="right")
+    for row in _bin_rows(partition):
+        table.add_row(*row)
+    return table
+
+
+def _bin_rows(partition: "QPartition") -> Iterable[tuple[str, ...]]:
+    import numpy as np
+
+    labels, static = partition.roi_map, partition.static_map
+    n_pixels = np.bincount(labels.reshape(-1))
+    n_static = np.ones(len(n_pixels), int)
+    if static is not None:
+        pairs = np.unique(np.stack([labels[static > 0], static[static > 0]]), axis=1)
+        n_static = np.bincount(pairs[0], minlength=len(n_pixels))
+    for label in range(1, partition.n_q_bins + 1):
+        q, phi = partition.q_values[label - 1], partition.phi_values[label - 1]
+        counts = (str(n_pixels[label]), str(n_static[label]))
+        yield (str(label), f"{q:.5g}", _number(phi, ".1f"), *counts)
 
 
 def _as_table(frame: "pd.DataFrame", short_uids: dict[str, str]) -> Table:

@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from tiled.utils import path_from_uri
 
 from ainerd_bluesky.errors import AinerdError, FileFormatError
+from tiled_adapters.chunks import require_sound_chunks
+from tiled_adapters.heaps import require_sound_heaps, require_sound_text
+from tiled_adapters.sizes import require_plausible_size, selected_bytes
 
 __all__ = [
+    "DAMAGE",
     "array_datasets",
     "foreign_part",
     "holds",
@@ -30,8 +34,7 @@ __all__ = [
     "require_under",
 ]
 
-# What h5py raises over damaged bytes, depending on where they are.
-_DAMAGE = (
+DAMAGE = (
     ArithmeticError,
     LookupError,
     MemoryError,
@@ -40,6 +43,7 @@ _DAMAGE = (
     TypeError,
     ValueError,
 )
+"""What h5py raises over damaged bytes, depending on where they are."""
 
 
 def local_path(uri: str) -> Path:
@@ -114,15 +118,18 @@ def open_hdf5(path: Path, *, swmr: bool = False) -> Iterator[h5py.File]:
         in the `with` block. Errors from elsewhere in that block pass unchanged.
     """
     try:
+        require_sound_heaps(Path(path))
         file = h5py.File(path, "r", locking=False, swmr=swmr)
-    except _DAMAGE as error:
+    except FileFormatError:
+        raise
+    except DAMAGE as error:
         # A damaged link may lead to a name that is no text, and could not be logged.
         text = f"cannot open {path} as HDF5: {error}"
         raise FileFormatError(text.encode(errors="replace").decode()) from error
     try:
         with file:
             yield file
-    except _DAMAGE as error:
+    except DAMAGE as error:
         if isinstance(error, AinerdError) or not _is_raised_by_h5py(error):
             raise
         raise FileFormatError(f"{path} is damaged: {error}") from error
@@ -159,7 +166,7 @@ def holds(file: h5py.File, name: str) -> bool:
     """
     try:
         return name in file
-    except _DAMAGE as error:
+    except DAMAGE as error:
         place = f"{file.filename}: cannot look for {name}"
         raise FileFormatError(f"{place}: {error}") from error
 
@@ -196,7 +203,7 @@ def member_names(file: h5py.File, name: str) -> list[str]:
 def _open_item(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset:
     try:
         return file[name]
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FileFormatError(f"{file.filename}: cannot open {name}") from error
 
 
@@ -293,11 +300,17 @@ def read_array(
     Raises
     ------
     FileFormatError
-        If a chunk is damaged or missing a filter.
+        If a chunk is damaged or missing a filter, or the shape is absurd.
     """
+    if dataset.shape is None:
+        raise FileFormatError(f"{dataset.file.filename}: {dataset.name} is empty")
+    chosen = selection if isinstance(selection, tuple) else (selection,)
+    require_plausible_size(dataset, selected_bytes(dataset, chosen))
+    require_sound_chunks(dataset, chosen)
+    require_sound_text(dataset)
     try:
         return np.asarray(dataset[selection])
-    except _DAMAGE as error:
+    except DAMAGE as error:
         place = f"{dataset.file.filename}: {dataset.name}"
         raise FileFormatError(f"{place} is damaged: {error}") from error
 

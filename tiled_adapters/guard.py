@@ -23,7 +23,17 @@ __all__ = ["GuardedAdapter", "adapters_by_mimetype"]
 OWN_ADAPTERS = (
     "tiled_adapters.formats.aps_8idi:Aps8IdiResultAdapter",
     "tiled_adapters.formats.aps_8idi:Aps8IdiFramesAdapter",
+    "tiled_adapters.formats.aps_legacy:Aps8IdiLegacyAdapter",
+    "tiled_adapters.formats.bliss:BlissAdapter",
+    "tiled_adapters.formats.chx:CmpAdapter",
+    "tiled_adapters.formats.chx_result:ChxResultAdapter",
     "tiled_adapters.formats.eiger:EigerAdapter",
+    "tiled_adapters.formats.imm:ImmAdapter",
+    "tiled_adapters.formats.one_time:OneTimeAdapter",
+    "tiled_adapters.formats.rigaku:Rigaku3mAdapter",
+    "tiled_adapters.formats.rigaku:Rigaku500kAdapter",
+    "tiled_adapters.formats.sparse_frames:SparseFramesAdapter",
+    "tiled_adapters.formats.stacks:StackAdapter",
     "tiled_adapters.formats.two_time_files:TwoTimeFileAdapter",
     "tiled_adapters.two_time:TwoTimeAdapter",
 )

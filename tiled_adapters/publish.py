@@ -39,6 +39,8 @@ _DIMS = {
     "lags": ("lag",),
     "embedding": ("q_bin", "component"),
     "intensity": ("frame",),
+    "roi_map": ("row", "column"),
+    "static_map": ("row", "column"),
 }
 
 
@@ -283,7 +285,7 @@ def _map_metadata(analysis: AnalysisLike) -> dict[str, Any]:
     title = analysis.summary.get("sample") or analysis.run_uid[:8]
     return {
         "title": str(title),
-        "frame_time": as_json(analysis.summary.get("frame_time")),
+        "frame_time": as_json(analysis.summary.get("row_time")),
         "q_values": as_json(analysis.bins.get("q", [])),
         "phi_values": as_json(analysis.bins.get("phi", [])),
     }

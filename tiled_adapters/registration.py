@@ -9,11 +9,13 @@ from tiled.structures.data_source import Asset, DataSource, Management
 
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import open_hdf5
-from tiled_adapters.formats import aps_8idi, eiger
 from tiled_adapters.formats.adapters import FileArrayAdapter
-from tiled_adapters.formats.aps_8idi import Aps8IdiFramesAdapter, Aps8IdiResultAdapter
-from tiled_adapters.formats.eiger import EigerAdapter
-from tiled_adapters.formats.two_time_files import TwoTimeFileAdapter
+from tiled_adapters.formats.one_time import (
+    ONE_TIME_ARRAYS,
+    OneTimeAdapter,
+    holds_one_time,
+)
+from tiled_adapters.formats.readers import frames_adapter, maps_adapter
 
 __all__ = ["register_file"]
 
@@ -30,7 +32,8 @@ def register_file(
 ) -> ArrayClient:
     """Register the file that a published result was made of; nothing is copied.
 
-    The node is `<results>/<run_uid>/source`.
+    The node is `<results>/<run_uid>/source`. Where the file holds g2 beside its maps,
+    `source_g2`, `source_g2_err` and `source_lags` show it.
 
     Parameters
     ----------
@@ -56,12 +59,33 @@ def register_file(
         If the server may not read the file; it is not registered then.
     """
     run = results[run_uid]
-    if _SOURCE in list(run):
+    there = set(run)
+    if _SOURCE in there:
         return run[_SOURCE]
     uri = path.resolve().as_uri()
-    adapter = (
-        _frames_adapter(path, uri) if is_raw else _maps_adapter(path, uri, dataset)
-    )
+    find = frames_adapter if is_raw else maps_adapter
+    node = _register(run, _SOURCE, uri, find(path, dataset), dataset)
+    if not _is_served(node):
+        run.delete_contents(_SOURCE)
+        raise FileFormatError(
+            f"the server may not read {path}; start it with "
+            f"`ainerd serve --readable {path.resolve().parent}`"
+        )
+    for name in _one_time_arrays(path, dataset, is_raw=is_raw):
+        if f"{_SOURCE}_{name}" not in there:
+            _register(run, f"{_SOURCE}_{name}", uri, OneTimeAdapter, name)
+    return node
+
+
+def _register(
+    run: Container,
+    key: str,
+    uri: str,
+    adapter_class: type[FileArrayAdapter],
+    dataset: str | None,
+) -> ArrayClient:
+    """Make a node that shows an array of a file."""
+    adapter = adapter_class.from_uris(uri, dataset)
     source = DataSource(
         structure_family=StructureFamily.array,
         structure=adapter.structure(),
@@ -71,20 +95,23 @@ def register_file(
         assets=[Asset(uri, is_directory=False, parameter="data_uri", num=0)],
         management=Management.external,
     )
-    node = run.new(
+    return run.new(
         StructureFamily.array,
         [source],
-        key=_SOURCE,
+        key=key,
         metadata=adapter.metadata(),
         specs=adapter.specs,
     )
-    if not _is_served(node):
-        run.delete_contents(_SOURCE)
-        raise FileFormatError(
-            f"the server may not read {path}; start it with "
-            f"`ainerd serve --readable {path.resolve().parent}`"
-        )
-    return node
+
+
+def _one_time_arrays(
+    path: Path, dataset: str | None, *, is_raw: bool
+) -> tuple[str, ...]:
+    """Return the names of the arrays of g2 that a file holds."""
+    if is_raw or dataset is not None or path.suffix in {".npy", ".npz"}:
+        return ()
+    with open_hdf5(path) as file:
+        return ONE_TIME_ARRAYS if holds_one_time(file) else ()
 
 
 def _is_served(node: ArrayClient) -> bool:
@@ -96,21 +123,3 @@ def _is_served(node: ArrayClient) -> bool:
         headers={"Accept": "application/octet-stream"},
     )
     return bool(answer.is_success)
-
-
-def _maps_adapter(path: Path, uri: str, dataset: str | None) -> FileArrayAdapter:
-    if dataset is None and path.suffix not in {".npy", ".npz"}:
-        with open_hdf5(path) as file:
-            if aps_8idi.is_result(file):
-                return Aps8IdiResultAdapter.from_uris(uri)
-    return TwoTimeFileAdapter.from_uris(uri, dataset)
-
-
-def _frames_adapter(path: Path, uri: str) -> FileArrayAdapter:
-    with open_hdf5(path) as file:
-        is_master, is_raw = eiger.is_master(file), aps_8idi.is_raw(file)
-    if is_master:
-        return EigerAdapter.from_uris(uri)
-    if is_raw:
-        return Aps8IdiFramesAdapter.from_uris(uri)
-    raise FileFormatError(f"{path}: frames of this layout are not served in place")

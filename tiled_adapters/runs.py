@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import h5py
 import httpx
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from ainerd_bluesky.errors import (
     RunNotReadyError,
     UnsuitableRunError,
 )
+from tiled_adapters.decode import iter_frames
 from tiled_adapters.files import local_path, open_hdf5, require_dataset, require_under
 
 __all__ = ["RunFrames", "read_run", "require_technique"]
@@ -275,6 +277,9 @@ def _blocks(stack: _Stack, n_frames: int, block_frames: int) -> Iterator[NDArray
             f"the file has shape {stack.shape}, the run {n_frames} frames"
         )
 
+    if isinstance(stack, h5py.Dataset):
+        yield from iter_frames(stack, block_frames, 0, n_frames)
+        return
     selection: list[int | slice] = [0] * len(leading)
     for first in range(0, n_frames, block_frames):
         selection[axis] = slice(first, min(first + block_frames, n_frames))

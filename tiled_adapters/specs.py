@@ -8,6 +8,7 @@ from tiled.validation_registration import ValidationError
 
 __all__ = [
     "MODELS",
+    "ONE_TIME",
     "RESULT",
     "RESULTS",
     "RESULTS_CATALOG",
@@ -30,6 +31,8 @@ RESULT = Spec("XPCSResult")
 """One analysis of one run: its recipe, arrays and table."""
 TWO_TIME = Spec("XPCSTwoTime")
 """Array of two-time maps, (n_frames, n_frames) or with the q-bin first."""
+ONE_TIME = Spec("XPCSOneTime")
+"""Array of g2, its error, (n_lags, n_q_bins), or its lags, (n_lags,)."""
 XPCS_FRAMES = Spec("XPCSFrames")
 """Array of detector frames, (n_frames, n_rows, n_cols)."""
 MODELS = Spec("XPCSModels")

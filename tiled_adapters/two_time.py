@@ -116,12 +116,12 @@ class TwoTimeAdapter(Adapter[ArrayStructure]):
 
     def read(self, slice: NDSlice = _EVERYTHING) -> NDArray[Any]:
         """Return the map, or the part of it that `slice` selects."""
-        return np.ascontiguousarray(self._map()[tuple(slice)])
+        return np.asarray(self._map()[tuple(slice)], order="C")
 
     def read_block(self, block: NDBlock, slice: NDSlice = _EVERYTHING) -> NDArray[Any]:
         """Return one block, or the part of it that `slice` selects."""
         part = self._map()[tuple(block.slice_from_chunks(self._structure.chunks))]
-        return np.ascontiguousarray(part[tuple(slice)])
+        return np.asarray(part[tuple(slice)], order="C")
 
     def _map(self) -> NDArray[np.float32]:
         files = (self._frames, self._partition)

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch")
-from flows.archive import file_uid
+from ainerd_bluesky.config import ReductionConfig
+from ainerd_bluesky.ml import load_model
+from ainerd_bluesky.pipeline import AnalysisSettings
+from ainerd_bluesky.xpcs import ring_partition
+from flows.archive import FileReading, analyse_file, file_uid
+from tiled_adapters.formats.qmap import write_partition
 
 pytestmark = pytest.mark.integration
 
@@ -91,6 +96,61 @@ def test_raw_frames_are_reduced_and_published(
     assert node.metadata["frame_time"] == pytest.approx(0.01)
     assert node.metadata["label"] not in {"invalid", "no-signal"}
     assert node["two_time"].shape == (9, n_frames, n_frames)
+
+
+@pytest.fixture
+def rigaku(shared_data, tmp_path):
+    """Events whose blocks of 16 frames share one speckle pattern of contrast 0.5.
+
+    A beam stop and its cross shadow the detector; pixels differ by 12 % besides.
+    """
+    row, col = np.abs(np.indices((512, 1024)) - np.array([[[234.5]], [[581.5]]]))
+    partition = ring_partition(
+        (512, 1024),
+        beam_center=(234.5, 581.5),
+        pixel_size=76e-6,
+        distance=4.0,
+        wavelength=1.1,
+        q_edges=[0.0065, 0.0109],
+        n_static=20,
+        mask=(row > 12) & (col > 14),
+    )
+    write_partition(tmp_path / "qmap.hdf", partition)
+    name = "synthetic_rigaku500k_f004096.bin"
+    return shared_data / "formats" / name, tmp_path / "qmap.hdf"
+
+
+def test_photon_events_have_the_correlation_they_were_made_with(rigaku):
+    path, partition = rigaku
+    config = AnalysisSettings(reduction=ReductionConfig(max_frames=1024))
+    reading = FileReading(is_raw=True, partition=partition, frame_time=1e-4)
+    analysis = analyse_file(path, load_model(), reading, config=config)
+    assert analysis.recipe["reduction"]["engines"] == ["events"]
+    lags, g2 = analysis.arrays["lags"], analysis.arrays["g2"][0]
+    g2_err = analysis.arrays["g2_err"][0]
+
+    # Pixels that differ in space raise the baseline, and the rest alike.
+    is_late = lags >= 512
+    baseline = np.average(g2[is_late], weights=g2_err[is_late] ** -2)
+    assert baseline == pytest.approx(1.12, abs=0.05)
+    is_early = lags < 16
+    shape = 1 - lags[is_early] / 16
+    contrast = (g2[is_early] / baseline - 1) @ shape / (shape @ shape)
+    # 15 pairs of photons at each delay, of which 10 say something.
+    assert contrast == pytest.approx(0.5, abs=0.3)
+    is_middle = (lags >= 16) & (lags < 512)
+    pull = (g2[is_middle] - baseline) / g2_err[is_middle]
+    assert np.sqrt((pull**2).mean()) < 2
+
+
+@pytest.mark.slow
+def test_photon_events_are_classified_from_the_command_line(rigaku):
+    path, partition = rigaku
+    answer = ainerd("classify", "--raw", "--partition", partition, "--json", path)
+    assert answer.returncode == 0, answer.stderr
+    summary = json.loads(answer.stdout)
+    assert summary["n_frames"] == 4096
+    assert summary["quality"]["ok"]
 
 
 def test_raw_frames_without_the_option_name_it(shared_data):

@@ -1,5 +1,6 @@
 """What the adapters of all formats share: arrays that are read along the first axis."""
 
+import math
 from abc import abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -16,7 +17,7 @@ from tiled.structures.data_source import DataSource
 
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import local_path
-from tiled_adapters.formats.records import FrameSource
+from tiled_adapters.formats.records import EventSource, FrameSource
 from tiled_adapters.specs import TWO_TIME, XPCS_FRAMES
 
 __all__ = [
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 _BLOCK_BYTES = 4_000_000
+_MOST_BLOCKS = 2**18
+"""Longest list of blocks to describe; each costs some bytes of every answer."""
 _EVERYTHING = NDSlice(...)
 
 
@@ -56,10 +59,21 @@ def array_structure(
     -------
     ArrayStructure
         Blocks of at most 4 MB, or of one entry of the first axis.
+
+    Raises
+    ------
+    FileFormatError
+        If there are more blocks than a client could take in: a header may claim
+        anything.
     """
-    entry_bytes = dtype.itemsize * int(np.prod(shape[1:]))
+    entry_bytes = dtype.itemsize * math.prod(shape[1:])
     size = max(1, min(shape[0], _BLOCK_BYTES // max(entry_bytes, 1)))
     full, rest = divmod(shape[0], size)
+    if full > _MOST_BLOCKS:
+        raise FileFormatError(
+            f"an array of shape {shape} has {full} blocks, "
+            f"at most {_MOST_BLOCKS} can be served"
+        )
     leading = (size,) * full + ((rest,) if rest else ())
     return ArrayStructure(
         data_type=BuiltinDtype.from_numpy_dtype(dtype),
@@ -103,6 +117,11 @@ class FileArrayAdapter(Adapter[ArrayStructure]):
         super().__init__(structure, metadata=metadata, specs=specs)
 
     @classmethod
+    @abstractmethod
+    def from_uris(cls, data_uri: str, dataset: str | None = None) -> Self:
+        """Make the adapter of a file that is being registered."""
+
+    @classmethod
     def from_catalog(
         cls,
         data_source: DataSource[ArrayStructure],
@@ -130,14 +149,24 @@ class FileArrayAdapter(Adapter[ArrayStructure]):
         selection = slice.expand_for_shape(self._structure.shape)
         leading, *rest = tuple(selection)
         start, stop, step = _range_of(leading, self._structure.shape[0])
-        loaded = self._load(start, stop) if stop > start else self._nothing()
-        return np.ascontiguousarray(loaded[(step, *rest)])
+        loaded = self._entries(start, stop) if stop > start else self._nothing()
+        return np.asarray(loaded[(step, *rest)], order="C")
 
     def read_block(self, block: NDBlock, slice: NDSlice = _EVERYTHING) -> NDArray[Any]:
         """Return one block, or the part of it that `slice` selects."""
         leading = block.slice_from_chunks(self._structure.chunks)[0]
-        loaded = self._load(leading.start, leading.stop)
-        return np.ascontiguousarray(loaded[tuple(slice)])
+        loaded = self._entries(leading.start, leading.stop)
+        return np.asarray(loaded[tuple(slice)], order="C")
+
+    def _entries(self, start: int, stop: int) -> NDArray[Any]:
+        loaded = self._load(start, stop)
+        expected = (stop - start, *self._structure.shape[1:])
+        if loaded.shape != expected:
+            raise FileFormatError(
+                f"{self._path} gives an array of shape {loaded.shape} where "
+                f"{expected} was registered"
+            )
+        return loaded
 
     def _nothing(self) -> NDArray[Any]:
         dtype = self._structure.data_type.to_numpy_dtype()
@@ -170,20 +199,26 @@ class MapsAdapter(FileArrayAdapter):
 
 
 class FramesAdapter(FileArrayAdapter):
-    """Serve detector frames."""
+    """Serve detector frames; those of events as a detector would show them."""
 
     @classmethod
-    def from_uris(cls, data_uri: str) -> Self:
+    def from_uris(cls, data_uri: str, dataset: str | None = None) -> Self:
         """Make the adapter of a file that is being registered."""
-        with cls._open(local_path(data_uri)) as source:
+        with cls.open(local_path(data_uri), dataset) as source:
             structure = array_structure(
                 source.shape, source.dtype, ("frame", "row", "col")
             )
-            metadata = {"frame_time": source.frame_time}
-        return cls(data_uri, structure, metadata=metadata, specs=[XPCS_FRAMES])
+            metadata = {**source.metadata, "frame_time": source.frame_time}
+        return cls(
+            data_uri,
+            structure,
+            metadata=metadata,
+            specs=[XPCS_FRAMES],
+            dataset=dataset,
+        )
 
     def _load(self, start: int, stop: int) -> NDArray[Any]:
-        with self._open(self._path) as source:
+        with self.open(self._path, self._dataset) as source:
             if source.shape[0] < stop:
                 raise FileFormatError(
                     f"{self._path} has {source.shape[0]} frames, fewer than registered"
@@ -192,7 +227,9 @@ class FramesAdapter(FileArrayAdapter):
 
     @staticmethod
     @abstractmethod
-    def _open(path: Path) -> AbstractContextManager[FrameSource]:
+    def open(
+        path: Path, dataset: str | None = None, /
+    ) -> AbstractContextManager[FrameSource | EventSource]:
         """Open the frames of a file."""
 
 

@@ -1,4 +1,4 @@
-"""Files of APS 8-ID: results of boost-corr, and raw frames with their metadata."""
+"""Files of APS 8-ID: two-time maps of boost-corr, and raw frames with metadata."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,13 @@ from tiled_adapters.files import (
     member_names,
     open_hdf5,
     read_numbers,
-    read_scalar,
-    read_text,
     require_dataset,
 )
 from tiled_adapters.formats.adapters import FramesAdapter, MapsAdapter
+from tiled_adapters.formats.aps_g2 import correlated_frame_time, result_facts
+from tiled_adapters.formats.aps_metadata import read_sibling
+from tiled_adapters.formats.facts import read_times
+from tiled_adapters.formats.half_maps import map_shape, read_maps
 from tiled_adapters.formats.qmap import bin_values
 from tiled_adapters.formats.records import FrameSource, TwoTimeFile
 
@@ -34,7 +36,7 @@ __all__ = [
 
 _MAPS = "/xpcs/twotime/correlation_map"
 _FRAMES = "/entry/data/data"
-_DETECTOR = "/entry/instrument/detector_1"
+_ATTRIBUTES = "/entry/instrument/NDAttributes"
 
 
 def is_result(file: h5py.File) -> bool:
@@ -75,7 +77,7 @@ def read_result(path: Path) -> TwoTimeFile:
                 f"the partition has {q_values.size}"
             )
         return TwoTimeFile(
-            two_time=_read_maps(file, names),
+            two_time=read_maps(file, names),
             q_values=q_values[q_bins - 1],
             phi_values=phi_values[q_bins - 1],
             frame_time=_row_time(file),
@@ -84,23 +86,29 @@ def read_result(path: Path) -> TwoTimeFile:
 
 
 @contextmanager
-def open_raw(path: Path) -> Iterator[FrameSource]:
+def open_raw(path: Path, _dataset: str | None = None, /) -> Iterator[FrameSource]:
     """Open raw frames as the detector's EPICS plugin writes them.
 
     Parameters
     ----------
     path : Path
-        The frames; `<stem>_metadata.hdf` beside it tells the frame time.
+        The frames; `<stem>_metadata.hdf` beside it tells frame time, exposure, energy
+        and detector.
 
     Yields
     ------
     FrameSource
         Valid inside the `with` block.
     """
-    path = Path(path)
+    facts = read_sibling(path, path.stem)
     with open_hdf5(path) as file:
         frames = require_dataset(file, _FRAMES)
-        yield FrameSource((frames,), frame_time=_sibling_frame_time(path))
+        yield FrameSource(
+            (frames,),
+            frame_time=facts.frame_time,
+            timestamps=_read_timestamps(file, len(frames)),
+            metadata=facts.metadata,
+        )
 
 
 class Aps8IdiResultAdapter(MapsAdapter):
@@ -110,7 +118,7 @@ class Aps8IdiResultAdapter(MapsAdapter):
 
     def _load(self, start: int, stop: int) -> NDArray[Any]:
         with open_hdf5(self._path) as file:
-            return _read_maps(file, _map_names(file)[start:stop])
+            return read_maps(file, _map_names(file)[start:stop])
 
     @classmethod
     def _describe(
@@ -118,7 +126,7 @@ class Aps8IdiResultAdapter(MapsAdapter):
     ) -> tuple[tuple[int, ...], np.dtype[Any], dict[str, Any]]:
         with open_hdf5(path) as file:
             names = _map_names(file)
-            shape = (len(names), *_map_shape(file, names))
+            shape = (len(names), *map_shape(file, names))
             metadata = _metadata(file, _processed_bins(file, names))
             return shape, np.dtype(np.float32), metadata
 
@@ -127,7 +135,7 @@ class Aps8IdiFramesAdapter(FramesAdapter):
     """Raw frames of 8-ID with the frame time of the sibling metadata file."""
 
     mimetype = "application/x-xpcs-8idi-frames+hdf5"
-    _open = staticmethod(open_raw)
+    open = staticmethod(open_raw)
 
 
 def _map_names(file: h5py.File) -> list[str]:
@@ -154,68 +162,26 @@ def _processed_bins(file: h5py.File, names: list[str]) -> NDArray[np.int64]:
     return q_bins
 
 
-def _map_shape(file: h5py.File, names: list[str]) -> tuple[int, int]:
-    """Return the one shape that all maps have."""
-    shapes = {name: require_dataset(file, name).shape for name in names}
-    shape = shapes[names[0]]
-    for name, found in shapes.items():
-        if len(found or ()) != 2 or found[0] != found[1]:
-            raise FileFormatError(f"{file.filename}: {name} has shape {found}")
-        if found != shape:
-            raise FileFormatError(
-                f"{file.filename}: {name} has shape {found}, {names[0]} has {shape}"
-            )
-    n_rows, n_cols = shape
-    return n_rows, n_cols
-
-
-def _read_maps(file: h5py.File, names: list[str]) -> NDArray[np.float32]:
-    """Return maps as filled squares, one per name."""
-    _map_shape(file, names)
-    return np.stack([_filled(read_numbers(file, name)) for name in names])
-
-
-def _filled(stored: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a map whose lower triangle is there."""
-    square = stored.astype(np.float32)
-    if np.tril(square, -1).any():
-        return square
-    return square + np.triu(square, 1).T
-
-
 def _row_time(file: h5py.File) -> float | None:
     """Return the time between two rows of a map, in seconds."""
-    frame_time = read_scalar(file, f"{_DETECTOR}/frame_time")
-    if frame_time is None:
-        return None
-    config = "/xpcs/twotime/config"
-    stride = read_scalar(file, f"{config}/stride_frame") or 1.0
-    average = read_scalar(file, f"{config}/avg_frame") or 1.0
-    return frame_time * stride * average
+    return correlated_frame_time(file, "/xpcs/twotime/config")
 
 
-def _sibling_frame_time(path: Path) -> float | None:
-    sibling = path.with_name(f"{path.stem}_metadata.hdf")
-    if not sibling.exists():
-        return None
-    with open_hdf5(sibling) as file:
-        return read_scalar(file, f"{_DETECTOR}/frame_time")
+def _read_timestamps(file: h5py.File, n_frames: int) -> NDArray[np.float64] | None:
+    """Return when the frames came in, in seconds of the detector's computer."""
+    seconds = read_times(file, f"{_ATTRIBUTES}/NDArrayEpicsTSSec")
+    nanoseconds = read_times(file, f"{_ATTRIBUTES}/NDArrayEpicsTSnSec")
+    times = read_times(file, f"{_ATTRIBUTES}/NDArrayTimeStamp")
+    if seconds is not None and nanoseconds is not None:
+        same = seconds.shape == nanoseconds.shape
+        times = seconds + 1e-9 * nanoseconds if same else None
+    return times if times is not None and times.size == n_frames else None
 
 
 def _metadata(file: h5py.File, q_bins: NDArray[np.int64]) -> dict[str, Any]:
     """Return what helps to find the measurement again."""
-    # The uuid and the scan number in these files are often placeholders: a result is
-    # joined to its run by the name of its raw file.
-    texts = {
-        "sample": "/entry/sample/short_description",
-        "start_time": "/entry/start_time",
-        "raw_file": "/xpcs/rawdata_path",
-        "beamline": "/entry/beamline",
-    }
-    found = {key: read_text(file, name) for key, name in texts.items()}
     return {
-        "file_name": Path(file.filename).name,
+        **result_facts(file),
         "q_bins": q_bins.tolist(),
         "frame_time": _row_time(file),
-        **{key: value for key, value in found.items() if value},
     }

@@ -1,8 +1,10 @@
 """Frames of DECTRIS Eiger detectors: a master file with links to its data files."""
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -18,12 +20,34 @@ from tiled_adapters.files import (
     require_dataset,
 )
 from tiled_adapters.formats.adapters import FramesAdapter
+from tiled_adapters.formats.facts import (
+    energy_from_wavelength,
+    present,
+    read_facts,
+)
 from tiled_adapters.formats.records import FrameSource
+from tiled_adapters.formats.stacks import counting_pixels
 
 __all__ = ["EigerAdapter", "is_master", "open_master"]
 
 _DETECTOR = "/entry/instrument/detector"
-_PIXEL_MASK = f"{_DETECTOR}/detectorSpecific/pixel_mask"
+_SPECIFIC = f"{_DETECTOR}/detectorSpecific"
+_FACTS = {
+    "detector": f"{_DETECTOR}/description",
+    "start_time": f"{_SPECIFIC}/data_collection_date",
+    "count_time": f"{_DETECTOR}/count_time",
+    "detector_distance": f"{_DETECTOR}/detector_distance",
+    "beam_center_x": f"{_DETECTOR}/beam_center_x",
+    "beam_center_y": f"{_DETECTOR}/beam_center_y",
+    "x_pixel_size": f"{_DETECTOR}/x_pixel_size",
+    "y_pixel_size": f"{_DETECTOR}/y_pixel_size",
+}
+# Firmware before 1.3 keeps the wavelength at the monochromator.
+_WAVELENGTHS = (
+    "/entry/instrument/beam/incident_wavelength",
+    "/entry/instrument/monochromator/wavelength",
+)
+_DATA = re.compile(r"data_\d{6}$")
 
 
 def is_master(file: h5py.File) -> bool:
@@ -32,7 +56,7 @@ def is_master(file: h5py.File) -> bool:
 
 
 @contextmanager
-def open_master(path: Path) -> Iterator[FrameSource]:
+def open_master(path: Path, _dataset: str | None = None, /) -> Iterator[FrameSource]:
     """Open the frames of a master file.
 
     Parameters
@@ -45,7 +69,6 @@ def open_master(path: Path) -> Iterator[FrameSource]:
     FrameSource
         Valid inside the `with` block; pixels that the detector masks read as 0.
     """
-    path = Path(path)
     with ExitStack() as stack:
         master = stack.enter_context(open_hdf5(path))
         parts = tuple(
@@ -54,7 +77,8 @@ def open_master(path: Path) -> Iterator[FrameSource]:
         yield FrameSource(
             parts,
             frame_time=read_scalar(master, f"{_DETECTOR}/frame_time"),
-            usable_pixels=_usable_pixels(master),
+            usable_pixels=counting_pixels(parts, _unmasked_pixels(master)),
+            metadata=_metadata(master),
         )
 
 
@@ -62,14 +86,14 @@ class EigerAdapter(FramesAdapter):
     """Frames of an Eiger master file, across its data files."""
 
     mimetype = "application/x-xpcs-eiger-master+hdf5"
-    _open = staticmethod(open_master)
+    open = staticmethod(open_master)
 
 
 def _links(file: h5py.File) -> dict[str, h5py.HardLink | h5py.ExternalLink]:
     """Return the links to stacks of frames, by path; old firmware has them higher."""
     for folder in ("/entry/data", "/entry"):
         members = member_names(file, folder)
-        names = [name for name in members if name.startswith("data_0")]
+        names = [name for name in members if _DATA.match(name)]
         if names:
             group = file[folder]
             return {f"{folder}/{name}": group.get(name, getlink=True) for name in names}
@@ -90,7 +114,23 @@ def _open_part(
     return require_dataset(stack.enter_context(open_hdf5(target)), link.path)
 
 
-def _usable_pixels(master: h5py.File) -> NDArray[np.bool_] | None:
-    if not holds(master, _PIXEL_MASK):
+def _unmasked_pixels(master: h5py.File) -> NDArray[np.bool_] | None:
+    name = f"{_SPECIFIC}/pixel_mask"
+    if not holds(master, name):
         return None
-    return np.asarray(read_numbers(master, _PIXEL_MASK) == 0)
+    # Any bit of the mask (gap, dead, under, over, noisy) takes a pixel out.
+    return np.asarray(read_numbers(master, name) == 0)
+
+
+def _metadata(master: h5py.File) -> dict[str, Any]:
+    wavelengths = (read_scalar(master, name) for name in _WAVELENGTHS)
+    wavelength = next((value for value in wavelengths if value), None)
+    n_images = read_scalar(master, f"{_SPECIFIC}/nimages")
+    n_triggers = read_scalar(master, f"{_SPECIFIC}/ntrigger") or 1.0
+    return present(
+        {
+            **read_facts(master, _FACTS),
+            "energy": energy_from_wavelength(wavelength),
+            "n_frames_planned": int(n_images * n_triggers) if n_images else None,
+        }
+    )

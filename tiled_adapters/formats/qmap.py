@@ -7,13 +7,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ainerd_bluesky.errors import FileFormatError, PartitionError
+from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
 from ainerd_bluesky.xpcs.roi import QPartition
-from tiled_adapters.files import holds, open_hdf5, read_numbers
+from tiled_adapters.files import holds, open_hdf5, read_numbers, read_scalar
+from tiled_adapters.formats.qmap_layout import GEOMETRY_KEYS, write_partition_into
+from tiled_adapters.geometry import DetectorGeometry
 
 __all__ = [
     "bin_values",
     "partition_from_group",
+    "read_geometry",
     "read_partition",
     "without_pixels",
     "write_partition",
@@ -33,18 +36,66 @@ def read_partition(path: Path) -> QPartition:
     Returns
     -------
     QPartition
-        Labels 1..n; masked pixels and bins without a pixel are left out.
+        Labels 1..n; masked pixels and bins without a pixel are left out. Static bins
+        where they divide the q-bins further.
+
+    Notes
+    -----
+    A file that is damaged or holds no partition is a `FileFormatError`.
+    """
+    with open_hdf5(Path(path)) as file:
+        return partition_from_group(file, _group_name(file))
+
+
+def read_geometry(path: Path) -> DetectorGeometry | None:
+    """Read where the detector of a q-partition stands.
+
+    Parameters
+    ----------
+    path : Path
+        A qmap file (`/qmap`) or a result file (`/xpcs/qmap`).
+
+    Returns
+    -------
+    DetectorGeometry or None
+        None where the file does not tell all of it.
 
     Raises
     ------
     FileFormatError
-        If the file is damaged or holds no partition.
+        If the file is damaged, holds no partition, or an impossible geometry.
     """
     with open_hdf5(Path(path)) as file:
-        for name in _GROUPS:
-            if holds(file, name):
-                return partition_from_group(file, name)
-    raise FileFormatError(f"{path}: no q-partition, looked for {' and '.join(_GROUPS)}")
+        name = _group_name(file)
+        stored = {key: read_scalar(file, f"{name}/{key}") for key in GEOMETRY_KEYS}
+    known = {key: value for key, value in stored.items() if value is not None}
+    if len(known) < len(GEOMETRY_KEYS) or not np.isfinite(list(known.values())).all():
+        return None
+    tilts = {"tilt": 0.0, "tilt_plane": 0.0}
+    with open_hdf5(Path(path)) as file:
+        for key in tilts:
+            tilts[key] = read_scalar(file, f"{name}/detector_{key}") or 0.0
+    try:
+        return DetectorGeometry(
+            beam_center=(known["beam_center_y"], known["beam_center_x"]),
+            pixel_size=known["pixel_size"],
+            distance=known["detector_distance"],
+            wavelength=DetectorGeometry.wavelength_of(known["energy"]),
+            **tilts,
+        )
+    except ConfigError as error:
+        raise FileFormatError(f"{path}: {name} has no usable geometry: {error}") from (
+            error
+        )
+
+
+def _group_name(file: h5py.File) -> str:
+    for name in _GROUPS:
+        if holds(file, name):
+            return name
+    raise FileFormatError(
+        f"{file.filename}: no q-partition, looked for {' and '.join(_GROUPS)}"
+    )
 
 
 def partition_from_group(file: h5py.File, name: str) -> QPartition:
@@ -81,7 +132,11 @@ def partition_from_group(file: h5py.File, name: str) -> QPartition:
             f"{file.filename}: {name}/dynamic_roi_map has "
             f"labels {roi_map.min()} .. {roi_map.max()}, there are {q_values.size} bins"
         )
-    return _compacted(roi_map, q_values, phi_values)
+    static_map = _read_static(file, name, roi_map)
+    try:
+        return _compacted(roi_map, q_values, phi_values, static_map)
+    except PartitionError as error:
+        raise FileFormatError(f"{file.filename}: {name}: {error}") from error
 
 
 def bin_values(
@@ -127,7 +182,12 @@ def bin_values(
 
 
 def write_partition(
-    path: Path, partition: QPartition, *, mask: NDArray[np.bool_] | None = None
+    path: Path,
+    partition: QPartition,
+    *,
+    mask: NDArray[np.bool_] | None = None,
+    geometry: DetectorGeometry | None = None,
+    static_q: NDArray[np.float64] | None = None,
 ) -> None:
     """Write a q-partition that this suite, boost-corr and xpcs-viewer can read.
 
@@ -139,24 +199,19 @@ def write_partition(
         Labels, q and angle per bin.
     mask : ndarray of bool, shape (n_rows, n_cols), optional
         Usable pixels; by default those with a label.
+    geometry : DetectorGeometry, optional
+        Where the detector stands; nan is written for what is not known.
+    static_q : ndarray of float64, shape (n_static_bins,), optional
+        Mean q of each static bin, in 1/angstrom.
     """
-    q_axis, q_index = np.unique(partition.q_values, return_inverse=True)
-    phi_axis, phi_index = np.unique(partition.phi_values, return_inverse=True)
-    natural = q_index * phi_axis.size + phi_index
-    used = partition.roi_map > 0 if mask is None else mask
     with h5py.File(path, "w") as file:
-        group = file.create_group("qmap")
-        group.attrs["version"] = "0.4.5"
-        group.attrs["hash"] = partition.sha256
-        _write_array(group, "mask", used)
-        for kind in ("dynamic", "static"):
-            _write_array(group, f"{kind}_roi_map", partition.roi_map.astype(np.int32))
-            group[f"{kind}_index_mapping"] = natural.astype(np.int64)
-            group[f"{kind}_num_pts"] = np.array([q_axis.size, phi_axis.size])
-            _write_axis(group, f"{kind}_v_list_dim0", q_axis, name="q", unit="Å⁻¹")
-            _write_axis(group, f"{kind}_v_list_dim1", phi_axis, name="phi", unit="deg")
-        group["map_names"] = [b"q", b"phi"]
-        group["map_units"] = ["Å⁻¹".encode(), b"deg"]
+        write_partition_into(
+            file.create_group("qmap"),
+            partition,
+            mask=mask,
+            geometry=geometry,
+            static_q=static_q,
+        )
 
 
 def without_pixels(
@@ -188,11 +243,15 @@ def without_pixels(
             f"the partition has shape {partition.shape}, a frame {usable_pixels.shape}"
         )
     roi_map = np.where(usable_pixels, partition.roi_map, 0)
-    return _compacted(roi_map, partition.q_values, partition.phi_values)
+    q_values, phi_values = partition.q_values, partition.phi_values
+    return _compacted(roi_map, q_values, phi_values, partition.static_map)
 
 
 def _compacted(
-    roi_map: NDArray[Any], q_values: NDArray[Any], phi_values: NDArray[Any]
+    roi_map: NDArray[Any],
+    q_values: NDArray[Any],
+    phi_values: NDArray[Any],
+    static_map: NDArray[Any] | None,
 ) -> QPartition:
     """Return the partition with labels 1..n over the bins that have pixels."""
     counts = np.bincount(roi_map.reshape(-1), minlength=q_values.size + 1)
@@ -202,7 +261,42 @@ def _compacted(
         roi_map=labels[roi_map],
         q_values=q_values[filled],
         phi_values=phi_values[filled],
+        static_map=None if static_map is None else _static_labels(roi_map, static_map),
     )
+
+
+def _static_labels(roi_map: NDArray[Any], static_map: NDArray[Any]) -> NDArray[Any]:
+    """Return labels 1..n of static bins that lie in one q-bin each."""
+    is_used = (roi_map > 0) & (static_map > 0)
+    q_bins, parts = roi_map[is_used].astype(np.int64), static_map[is_used]
+    numbers, labels = np.unique(parts, return_inverse=True)
+    pairs, pair_labels = np.unique(q_bins * numbers.size + labels, return_inverse=True)
+    # Programs that make both kinds of bins apart leave static bins across two q-bins.
+    if pairs.size > numbers.size:
+        labels = pair_labels
+    compact = np.zeros(roi_map.shape, np.int32)
+    compact[is_used] = labels + 1
+    return compact
+
+
+def _read_static(
+    file: h5py.File, name: str, roi_map: NDArray[Any]
+) -> NDArray[np.int64] | None:
+    """Read the static bins; None where there are none of their own."""
+    path = f"{name}/static_roi_map"
+    if not holds(file, path):
+        return None
+    static_map = _read_labels(file, path)
+    if static_map.shape != roi_map.shape:
+        raise FileFormatError(
+            f"{file.filename}: {path} has shape {static_map.shape}, the detector "
+            f"{roi_map.shape}"
+        )
+    if static_map.min() < 0:
+        raise FileFormatError(f"{file.filename}: {path} has label {static_map.min()}")
+    used = roi_map > 0
+    # A writer that knows no static bins repeats the q-bins.
+    return None if np.array_equal(static_map[used], roi_map[used]) else static_map
 
 
 def _read_axis(file: h5py.File, name: str) -> NDArray[np.float64]:
@@ -214,14 +308,3 @@ def _read_labels(file: h5py.File, name: str) -> NDArray[np.int64]:
     if not np.isfinite(stored).all():
         raise FileFormatError(f"{file.filename}: {name} has labels that are not finite")
     return stored.astype(np.int64)
-
-
-def _write_array(group: h5py.Group, name: str, values: NDArray[Any]) -> None:
-    group.create_dataset(name, data=values, compression="lzf", shuffle=True)
-
-
-def _write_axis(
-    group: h5py.Group, path: str, values: NDArray[Any], *, name: str, unit: str
-) -> None:
-    group[path] = values
-    group[path].attrs.update({"name": name, "unit": unit, "size": values.size})

@@ -51,6 +51,23 @@ def test_folder_is_searched_for_data_and_not_for_companions(tmp_path):
     assert [path.name for path in found] == ["b.npy", "a.hdf", "notes.txt"]
 
 
+def test_one_file_stands_for_a_series_of_frames(tmp_path):
+    series = "eiger4m_v2_sparse_frame_0_"
+    names = [
+        *(f"r.bin.{number:03d}" for number in range(6)),
+        *("a.bin", "b.imm", "c.cmp", "scan.h5"),
+        *(f"scan0001/{series}{number:05d}.h5" for number in range(3)),
+        *(f"scan0001/eiger4m_v2_frame_0_{number:05d}.h5" for number in range(3)),
+    ]
+    (tmp_path / "scan0001").mkdir()
+    for name in names:
+        (tmp_path / name).touch()
+    found = [path.name for path in find_files([tmp_path])]
+    assert sorted(found) == sorted(
+        ["r.bin.000", "a.bin", "b.imm", "c.cmp", "scan.h5", f"{series}00000.h5"]
+    )
+
+
 def test_uid_follows_name_and_content(tmp_path):
     for name, content in (("a b.npy", b"1"), ("c.npy", b"1"), ("d.npy", b"2")):
         (tmp_path / name).write_bytes(content)
@@ -101,6 +118,31 @@ def test_given_frame_time_scales_the_rates(tmp_path, rng, model):
 def test_raw_frames_are_reduced_with_their_partition(frames_file, model):
     reading = FileReading(is_raw=True, partition=frames_file.parent / "qmap.hdf")
     analysis = analyse_file(frames_file, model, reading)
+    assert analysis.arrays["two_time"].shape == (1, 120, 120)
+
+
+def test_photon_events_are_reduced_as_events(tmp_path, rng, model):
+    frame, pixel = np.sort(rng.integers(0, 64, 20_000)), rng.integers(0, 2**19, 20_000)
+    # A file of a Rigaku detector: count, pixel and frame in one word.
+    (1 | pixel << 16 | frame << 40).astype("<u8").tofile(tmp_path / "x.bin")
+    partition = QPartition(np.ones((512, 1024), np.int32), [0.01], [np.nan])
+    write_partition(tmp_path / "qmap.hdf", partition)
+    reading = FileReading(is_raw=True, partition=tmp_path / "qmap.hdf", frame_time=0.1)
+    analysis = analyse_file(tmp_path / "x.bin", model, reading)
+    assert analysis.recipe["reduction"]["kind"] == "events"
+    assert analysis.arrays["two_time"].shape == (1, 64, 64)
+    photons = analysis.arrays["intensity"] * 2**19
+    assert photons == pytest.approx(np.bincount(frame), rel=1e-3)
+
+
+def test_partition_of_transposed_frames_is_turned(tmp_path, speckle_counts, model):
+    frames = speckle_counts(120, 300, tau=15.0).reshape(120, 15, 20)
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["entry/data/data"] = frames
+    partition = QPartition(np.ones((20, 15), np.int32), [0.01], [np.nan])
+    write_partition(tmp_path / "qmap.hdf", partition)
+    reading = FileReading(is_raw=True, partition=tmp_path / "qmap.hdf")
+    analysis = analyse_file(tmp_path / "raw.h5", model, reading)
     assert analysis.arrays["two_time"].shape == (1, 120, 120)
 
 

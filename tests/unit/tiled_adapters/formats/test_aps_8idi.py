@@ -94,6 +94,98 @@ def test_frames_take_their_time_from_the_sibling(tmp_path):
         np.testing.assert_array_equal(np.concatenate(list(source.blocks(3))), frames)
 
 
+def write_raw(folder, **attributes):
+    with h5py.File(folder / "run.h5", "w") as file:
+        file["/entry/data/data"] = np.ones((4, 2, 3), "u2")
+        for name, values in attributes.items():
+            file[f"/entry/instrument/NDAttributes/{name}"] = values
+    return folder / "run.h5"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "times"),
+    [
+        ({"NDArrayTimeStamp": [1.0, 2.0, 3.0, 4.0]}, [1, 2, 3, 4]),
+        (
+            {"NDArrayEpicsTSSec": [7] * 4, "NDArrayEpicsTSnSec": [0, 5e8, 1e8, 2e8]},
+            [7, 7.5, 7.1, 7.2],
+        ),
+        ({"NDArrayTimeStamp": [1.0, 2.0]}, None),
+        ({"NDArrayEpicsTSSec": [7] * 4, "NDArrayEpicsTSnSec": [0, 5]}, None),
+        ({}, None),
+    ],
+    ids=["plain", "epics", "too-few", "unequal", "none"],
+)
+def test_frames_have_their_times(tmp_path, attributes, times):
+    with open_frames(write_raw(tmp_path, **attributes)) as source:
+        found = source.timestamps
+    assert (None if found is None else found.tolist()) == (
+        None if times is None else pytest.approx(times)
+    )
+
+
+def test_metadata_beside_the_frames_are_told(tmp_path):
+    path = write_raw(tmp_path)
+    with h5py.File(tmp_path / "run_metadata.hdf", "w") as file:
+        detector = file.create_group("/entry/instrument/detector_1")
+        detector["count_time"] = 0.0099
+        detector["detector_name"] = "Eiger4m"
+        detector["distance"] = np.nan
+        file["/entry/instrument/incident_beam/incident_energy"] = [[12.0]]
+        file["/entry/start_time"] = "2026-01-01"
+    with open_frames(path) as source:
+        assert source.metadata == {
+            "start_time": "2026-01-01",
+            "detector": "Eiger4m",
+            "count_time": 0.0099,
+            "energy": 12.0,
+        }
+
+
+def test_metadata_behind_a_link_out_of_the_folder_are_refused(tmp_path):
+    folder = tmp_path / "scan"
+    folder.mkdir()
+    path = write_raw(folder)
+    (tmp_path / "secret.hdf").touch()
+    (folder / "run_metadata.hdf").symlink_to(tmp_path / "secret.hdf")
+    with pytest.raises(FileFormatError, match="outside"), open_frames(path):
+        pass
+
+
+def test_average_names_its_files(make_result):
+    path = make_result()
+    with h5py.File(path, "a") as file:
+        file["xpcs/rawdata_path"] = "first.h5"
+        file["xpcs/average/file_list"] = ["first.h5", "second.h5"]
+    metadata = read_two_time(path).metadata
+    assert metadata["raw_files"] == ["first.h5", "second.h5"]
+    assert "raw_file" not in metadata
+
+
+def test_list_of_raw_files_in_the_settings_is_told(make_result):
+    path = make_result()
+    with h5py.File(path, "a") as file:
+        file["xpcs/twotime/config/raw"] = ["a.h5", "b.h5"]
+    assert read_two_time(path).metadata["raw_files"] == ["a.h5", "b.h5"]
+
+
+def test_distance_is_the_one_that_q_was_made_with(make_result):
+    path = make_result()
+    with h5py.File(path, "a") as file:
+        file["entry/instrument/detector_1/distance"] = 11.6
+        file["xpcs/qmap/detector_distance"][()] = 9.03
+    assert read_two_time(path).metadata["detector_distance"] == 9.03
+
+
+@pytest.mark.parametrize("lost", ["stride_frame", "avg_frame"])
+def test_setting_that_older_files_lack_is_one(make_result, lost):
+    path = make_result()
+    with h5py.File(path, "a") as file:
+        del file[f"xpcs/twotime/config/{lost}"]
+    kept = {"stride_frame": 3, "avg_frame": 2}[lost]
+    assert read_two_time(path).frame_time == pytest.approx(0.5 * kept)
+
+
 def test_result_of_boost_corr_reads(real_file):
     read = read_two_time(
         real_file("synthetic_8idi/Z0001_dqsel_3_5_twotime_results.hdf")
@@ -114,4 +206,7 @@ def test_raw_frames_of_8_id_read(real_file):
     with open_frames(real_file(name)) as source:
         assert source.shape == (600, 192, 192)
         assert source.frame_time == 0.01
+        assert source.metadata["energy"] == 12.0
+        assert source.metadata["count_time"] == 0.0099
+        assert source.metadata["detector"] == "Eiger4m"
         assert next(source.blocks(2)).sum() > 0

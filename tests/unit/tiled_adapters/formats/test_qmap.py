@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -5,6 +7,9 @@ import pytest
 from ainerd_bluesky.errors import FileFormatError, PartitionError
 from ainerd_bluesky.xpcs.roi import QPartition
 from tiled_adapters.formats import read_partition, without_pixels, write_partition
+from tiled_adapters.formats.qmap import read_geometry
+from tiled_adapters.formats.qmap_layout import _content_hash
+from tiled_adapters.geometry import DetectorGeometry
 
 NAN = float("nan")
 
@@ -96,3 +101,84 @@ def test_file_without_partition_says_where_it_looked(tmp_path):
         file["other"] = 1
     with pytest.raises(FileFormatError, match="/qmap and /xpcs/qmap"):
         read_partition(tmp_path / "x.h5")
+
+
+def static_partition(roi_map):
+    static_map = np.zeros(roi_map.shape, np.int32)
+    static_map[0], static_map[1], static_map[2:4] = 1, 2, 3
+    static_map[4, :4], static_map[4, 4:] = 4, 5
+    return QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN), static_map)
+
+
+def test_static_bins_survive_a_file(tmp_path, roi_map):
+    partition = static_partition(roi_map)
+    write_partition(tmp_path / "q.h5", partition, static_q=np.arange(5) / 100)
+    read = read_partition(tmp_path / "q.h5")
+    np.testing.assert_array_equal(read.static_map, partition.static_map)
+    assert read.sha256 == partition.sha256
+
+
+def test_static_bins_across_two_q_bins_are_divided(tmp_path, roi_map):
+    path = tmp_path / "q.h5"
+    write_partition(path, static_partition(roi_map))
+    with h5py.File(path, "a") as file:
+        file["qmap/static_roi_map"][:] = (roi_map > 0) * 7
+    read = read_partition(path)
+    np.testing.assert_array_equal(read.static_map, roi_map)
+
+
+def test_unusable_pixels_belong_to_no_static_bin(roi_map):
+    usable = np.ones(roi_map.shape, bool)
+    usable[0] = False
+    masked = without_pixels(static_partition(roi_map), usable)
+    assert not masked.static_map[0].any()
+    assert np.unique(masked.static_map).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_static_bins_of_unknown_q_keep_rows_of_their_own(tmp_path, roi_map):
+    write_partition(tmp_path / "q.h5", static_partition(roi_map))
+    with h5py.File(tmp_path / "q.h5") as file:
+        assert file["qmap/static_index_mapping"][:].tolist() == [0, 1, 2, 3, 4]
+        assert np.isnan(file["qmap/static_v_list_dim0"][:]).all()
+
+
+def test_geometry_survives_a_file(tmp_path, roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    geometry = DetectorGeometry((3.5, 2.5), 75e-6, 4.0, 1.25, tilt=3.0, tilt_plane=20.0)
+    write_partition(tmp_path / "q.h5", partition, geometry=geometry)
+    read = read_geometry(tmp_path / "q.h5")
+    assert read == replace(geometry, wavelength=read.wavelength)
+    assert read.wavelength == pytest.approx(1.25)
+
+
+def test_unknown_geometry_is_nan_and_read_as_none(tmp_path, roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    write_partition(tmp_path / "q.h5", partition)
+    assert read_geometry(tmp_path / "q.h5") is None
+    with h5py.File(tmp_path / "q.h5") as file:
+        assert np.isnan(file["qmap/energy"][()])
+
+
+def test_hash_is_the_one_that_pysimplemask_writes(real_file):
+    with h5py.File(real_file("synthetic_8idi/qmap_S90_D9.hdf")) as file:
+        assert _content_hash(file["qmap"]) == file["qmap"].attrs["hash"]
+
+
+def test_real_partition_has_static_bins_inside_its_q_bins(real_file):
+    partition = read_partition(real_file("synthetic_8idi/qmap_S90_D9.hdf"))
+    used = partition.static_map > 0
+    pairs = np.unique(
+        np.stack([partition.static_map[used], partition.roi_map[used]]), axis=1
+    )
+    assert (pairs.shape[1], partition.n_q_bins) == (90, 9)
+    assert read_geometry(real_file("synthetic_8idi/qmap_S90_D9.hdf")).distance == 12.0
+
+
+def test_boost_corr_reads_what_is_written(tmp_path, roi_map):
+    qpartitionmap = pytest.importorskip("boost_corr.xpcs_aps_8idi.xpcs_qpartitionmap")
+    partition = static_partition(roi_map)
+    write_partition(tmp_path / "q.h5", partition)
+    read = qpartitionmap.XpcsQPartitionMap(str(tmp_path / "q.h5"), flag_sort=True)
+    np.testing.assert_array_equal(read.dqmap, partition.roi_map)
+    np.testing.assert_array_equal(read.sqmap, partition.static_map)
+    assert read.qinfo["dq_idx"] == [1, 2, 3, 4]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.formats import open_frames, read_two_time
+from tiled_adapters.formats import read_two_time
 
 MAP = np.arange(25.0).reshape(5, 5)
 
@@ -89,21 +89,3 @@ def test_nothing_is_ever_unpickled(save, suffix):
     path = save(suffix, a=np.array([[{}, {}], [{}, {}]], dtype=object))
     with pytest.raises(FileFormatError, match=r"allow_pickle|map"):
         read_two_time(path)
-
-
-def test_stack_of_frames_is_found_when_it_is_the_only_one(save):
-    with open_frames(save(".h5", a=np.ones((4, 2, 3)), b=np.ones(4))) as source:
-        assert source.shape == (4, 2, 3)
-
-
-def test_several_stacks_of_frames_must_be_chosen_from(save):
-    path = save(".h5", a=np.ones((4, 2, 3)), b=np.ones((4, 2, 3)))
-    with pytest.raises(FileFormatError, match=r"/group/b.*Name one"), open_frames(path):
-        pass
-    with open_frames(path, "/group/b") as source:
-        assert len(source.parts) == 1
-
-
-def test_real_scan_of_id10_reads(real_file):
-    with open_frames(real_file("synthetic_id10_scan.h5")) as source:
-        assert source.shape[0] > 0

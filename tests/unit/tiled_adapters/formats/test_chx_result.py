@@ -1,0 +1,49 @@
+import h5py
+import numpy as np
+import pytest
+
+from ainerd_bluesky.errors import FileFormatError
+from tests import format_writers as writers
+from tiled_adapters.formats import read_two_time
+
+MAPS = np.random.default_rng(0).random((3, 6, 6)).astype("f4")
+MAPS += MAPS.transpose(0, 2, 1)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return writers.write_chx_result(tmp_path / "x_Res.h5", MAPS)
+
+
+def test_regions_come_first_with_q_and_angle(path):
+    read = read_two_time(path)
+    np.testing.assert_allclose(read.two_time, MAPS, rtol=1e-6)
+    assert read.q_values.tolist() == [0.01, 0.02, 0.03]
+    assert read.phi_values.tolist() == [45.0] * 3
+    assert read.frame_time == pytest.approx(0.02)
+    assert read.metadata["sample"] == "gel"
+    assert read.metadata["run_uid"] == "abc"
+
+
+def test_ring_has_no_angle(path):
+    with h5py.File(path, "a") as file:
+        file["qval_dict"].attrs["1"] = [0.02]
+    assert np.isnan(read_two_time(path).phi_values).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("g12b", np.ones((3, 4, 2)), r"/g12b has shape \(3, 4, 2\)"),
+        ("g12b", np.ones((4, 4)), r"/g12b has shape \(4, 4\)"),
+        ("g12b", np.ones((4, 4, 9)), "does not name region 3 of 9"),
+        ("g12b", np.full((4, 4, 2), b"x"), "g12b"),
+    ],
+    ids=["not-square", "flat", "too-many", "text"],
+)
+def test_damaged_result_names_the_place(path, name, value, message):
+    with h5py.File(path, "a") as file:
+        del file[name]
+        file[name] = value
+    with pytest.raises(FileFormatError, match=message):
+        read_two_time(path)

@@ -1,0 +1,170 @@
+"""q-partitions from geometry, and the command that makes them."""
+
+import h5py
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ainerd_bluesky.errors import AinerdError, ConfigError, PartitionError
+from tiled_adapters.commands import register
+from tiled_adapters.formats.qmap import read_geometry, read_partition
+from tiled_adapters.geometry import DetectorModel
+from tiled_adapters.partitions import QmapRequest, make_qmap, read_mask
+
+SHAPE = (60, 80)
+GEOMETRY = {
+    "beam_center": (20.0, 30.0),
+    "pixel_size": 75e-6,
+    "distance": 5.0,
+    "wavelength": 1.5,
+}
+
+
+@pytest.fixture(autouse=True)
+def _pyfai():
+    pytest.importorskip("pyFAI", reason="pyFAI is not installed")
+
+
+def test_made_file_is_read_back(tmp_path):
+    request = QmapRequest(**GEOMETRY, shape=SHAPE, n_q=4, n_phi=2, n_static=3)
+    made = make_qmap(request)
+    made.write(tmp_path / "q.hdf")
+    assert read_partition(tmp_path / "q.hdf").sha256 == made.partition.sha256
+    assert read_geometry(tmp_path / "q.hdf") == made.geometry
+
+
+def test_static_bins_of_a_file_tell_their_q(tmp_path):
+    made = make_qmap(QmapRequest(**GEOMETRY, shape=SHAPE, n_q=4, n_static=3))
+    made.write(tmp_path / "q.hdf")
+    with h5py.File(tmp_path / "q.hdf") as file:
+        static_q = file["qmap/static_v_list_dim0"][:]
+        order = file["qmap/static_index_mapping"][:]
+    for label in (1, 5):
+        own = made.q[made.partition.static_map == label].mean()
+        assert static_q[order[label - 1]] == pytest.approx(own)
+    assert (np.diff(static_q) > 0).all()
+
+
+def test_all_pixels_lie_in_a_ring_if_no_range_is_given():
+    made = make_qmap(QmapRequest(**GEOMETRY, shape=SHAPE, n_q=3))
+    assert (made.partition.roi_map > 0).all()
+
+
+def test_logarithmic_rings_grow_by_a_factor():
+    request = QmapRequest(
+        **GEOMETRY, shape=(400, 400), n_q=4, q_min=1e-4, q_max=1.6e-3, spacing="log"
+    )
+    q_values = make_qmap(request).partition.q_values
+    np.testing.assert_allclose(q_values[1:] / q_values[:-1], 2.0, rtol=0.05)
+
+
+def test_given_values_stand_above_the_calibration(tmp_path):
+    module = pytest.importorskip("pyFAI.integrator.azimuthal")
+    calibrated = module.AzimuthalIntegrator(
+        dist=2.0, poni1=0.04, poni2=0.04, detector="Eiger500k", wavelength=1.2e-10
+    )
+    calibrated.save(str(tmp_path / "x.poni"))
+    made = make_qmap(QmapRequest(poni=tmp_path / "x.poni", distance=3.0))
+    assert (made.geometry.distance, made.geometry.wavelength) == (3.0, 1.2)
+    assert made.partition.shape == DetectorModel.named("Eiger500k").shape
+
+
+def test_frames_tell_shape_and_masked_pixels(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["entry/data/data_000001"] = np.zeros((3, *SHAPE), "u2")
+        mask = np.zeros(SHAPE, "u4")
+        mask[:, :10] = 1
+        file["entry/instrument/detector/detectorSpecific/pixel_mask"] = mask
+    made = make_qmap(QmapRequest(**GEOMETRY, frames=tmp_path / "x.h5"))
+    assert made.partition.shape == SHAPE
+    assert not made.partition.roi_map[:, :10].any()
+    assert made.partition.roi_map[:, 10:].all()
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+@pytest.mark.parametrize("suffix", [".npy", ".tif", ".h5"])
+def test_mask_of_a_file_leaves_pixels_out(tmp_path, suffix, is_inverted):
+    used = np.zeros(SHAPE, np.uint8)
+    used[:, 40:] = 1
+    path = tmp_path / f"mask{suffix}"
+    stored = 1 - used if is_inverted else used
+    if suffix == ".npy":
+        np.save(path, stored)
+    elif suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["mask"] = stored
+    else:
+        module = pytest.importorskip("fabio.tifimage")
+        module.TifImage(data=stored).write(str(path))
+    request = QmapRequest(
+        **GEOMETRY, shape=SHAPE, mask=path, is_mask_inverted=is_inverted
+    )
+    np.testing.assert_array_equal(make_qmap(request).partition.roi_map > 0, used > 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"distance": None}, ConfigError, "give --distance"),
+        ({"shape": None}, ConfigError, "give --shape"),
+        ({"q_min": 1.0, "q_max": 0.5}, PartitionError, "rings from q"),
+        ({"q_min": 5.0, "q_max": 6.0}, PartitionError, "no usable pixel"),
+        ({"q_min": 0.0, "spacing": "log"}, PartitionError, "cannot begin at q = 0"),
+    ],
+)
+def test_what_cannot_be_made_says_what_is_missing(changes, error, message):
+    request = QmapRequest(**{**GEOMETRY, "shape": SHAPE, **changes})
+    with pytest.raises(error, match=message):
+        make_qmap(request)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("m.npy", b"nothing"), ("m.tif", b"nothing"), ("m.h5", b"nothing")],
+)
+def test_mask_that_is_no_image_is_refused_by_name(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AinerdError, match=name):
+        read_mask(tmp_path / name)
+
+
+def test_mask_of_another_shape_is_refused(tmp_path):
+    np.save(tmp_path / "m.npy", np.ones((2, 2)))
+    request = QmapRequest(**GEOMETRY, shape=SHAPE, mask=tmp_path / "m.npy")
+    with pytest.raises(PartitionError, match=r"mask has shape \(2, 2\)"):
+        make_qmap(request)
+
+
+@pytest.fixture
+def app():
+    app = typer.Typer()
+    register(app)
+    return app
+
+
+def test_command_writes_file_and_picture_and_lists_the_bins(tmp_path, app):
+    given = [
+        "--shape",
+        "60",
+        "80",
+        "--beam-center",
+        "20",
+        "30",
+        "--pixel-size",
+        "75e-6",
+    ]
+    given += ["--distance", "5", "--energy", "8.265", "--n-q", "3", "--n-phi", "2"]
+    done = CliRunner().invoke(app, ["qmap", str(tmp_path / "q.hdf"), *given])
+    assert done.exit_code == 0, done.output
+    assert "6 q-bins" in done.output
+    assert (tmp_path / "q.png").read_bytes().startswith(b"\x89PNG")
+    assert read_geometry(tmp_path / "q.hdf").wavelength == pytest.approx(1.5, rel=1e-3)
+    assert read_partition(tmp_path / "q.hdf").n_q_bins == 6
+
+
+def test_command_takes_energy_or_wavelength(tmp_path, app):
+    given = ["qmap", str(tmp_path / "q.hdf"), "--energy", "8", "--wavelength", "1"]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 2
+    assert "not both" in done.output
