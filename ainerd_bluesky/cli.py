@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ainerd_bluesky import __version__
+from ainerd_bluesky.bench.commands import bench_app
 from ainerd_bluesky.errors import AinerdError
 from ainerd_bluesky.ml.commands import model_app
 
@@ -44,6 +45,7 @@ profile_app = typer.Typer(
 )
 app.add_typer(profile_app, name="profile", rich_help_panel=_BEAMLINE_PANEL)
 app.add_typer(model_app, name="model", rich_help_panel="Model")
+app.add_typer(bench_app, name="bench", rich_help_panel="Machine")
 
 
 def main() -> None:

@@ -1,0 +1,108 @@
+"""Commands that measure this installation."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ainerd_bluesky.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ainerd_bluesky.bench.correlator import Benchmark
+
+__all__ = ["bench_app"]
+
+bench_app = typer.Typer(
+    help="Measure speed and memory on this machine.", no_args_is_help=True
+)
+
+
+@bench_app.callback()
+def _only_groups() -> None:
+    """Measure speed and memory on this machine."""
+
+
+@bench_app.command()
+def correlator(
+    cases: Annotated[
+        str, typer.Option(help="Cases to measure, such as A,B; all by default.")
+    ] = "",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small cases, and ratios to peers only.")
+    ] = False,
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Processes for each job, the fastest counts; 3."),
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write every repeat to this file.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw time against length of long scans.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 1 unless every target is met.")
+    ] = False,
+) -> None:
+    """Compare the correlator with its peers: CPU time, memory, results."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ainerd_bluesky.bench.correlator import bench_correlator
+
+    names = [name.strip() for name in cases.split(",") if name.strip()]
+    _check_files(json_path, figure, names, quick=quick)
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        benchmark = bench_correlator(
+            cases=names,
+            quick=quick,
+            n_repeats=repeats,
+            progress=lambda what, done, total: progress.update(
+                task, description=what, completed=done, total=total
+            ),
+        )
+    _report(console, benchmark)
+    if json_path is not None:
+        json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
+    if figure is not None:
+        _draw(benchmark, figure)
+    if check and benchmark.failures:
+        raise typer.Exit(1)
+
+
+def _check_files(
+    json_path: Path | None, figure: Path | None, names: list[str], *, quick: bool
+) -> None:
+    """Refuse before minutes of work what could not be written after them."""
+    for path in (json_path, figure):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"no folder {path.parent} to write {path.name} into")
+    if figure is not None and (quick or (names and "long" not in names)):
+        raise ConfigError("--figure shows the case long of the full benchmark")
+
+
+def _report(console: "Console", benchmark: "Benchmark") -> None:
+    from rich.markup import escape
+
+    from ainerd_bluesky.bench.report import benchmark_table
+
+    console.print(benchmark_table(benchmark))
+    for line in benchmark.failures:
+        console.print(f"[red]not met:[/] {escape(line)}", soft_wrap=True)
+    for peer in benchmark.missing_peers:
+        console.print(
+            f"{peer.distribution} is not installed, own figures only; to compare:\n"
+            f"    {escape(peer.how_to_install)}",
+            soft_wrap=True,
+        )
+
+
+def _draw(benchmark: "Benchmark", path: Path) -> None:
+    from ainerd_bluesky.bench.figure import draw_long_scans
+
+    draw_long_scans(benchmark, path)
