@@ -52,7 +52,6 @@ def find_bad_frames(
     photons: ArrayLike,
     *,
     given: Iterable[int] = (),
-    is_repeated: Bools | None = None,
 ) -> BadFrames:
     """Find frames to leave out, from a list and from the brightness of each frame.
 
@@ -67,8 +66,6 @@ def find_bad_frames(
         counting statistics to be known. nan for a frame that could not be read.
     given : iterable of int
         Frames known to be bad, counted from 0.
-    is_repeated : ndarray of bool, shape (n_frames,), optional
-        Frames that repeat the one before, pixel by pixel.
 
     Returns
     -------
@@ -109,8 +106,6 @@ def find_bad_frames(
         "are far too dark": is_dark,
         "are far too bright": is_bright,
     }
-    if is_repeated is not None:
-        found["repeat the one before"] = np.asarray(is_repeated, bool)
     return BadFrames(
         is_good=~np.logical_or.reduce(list(found.values())),
         reasons=tuple(

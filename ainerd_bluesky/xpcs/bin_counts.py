@@ -53,21 +53,23 @@ class CountSeries(Protocol):
         """Return which static bin each pixel of a q-bin belongs to."""
 
 
-def frame_sums(counts: BinCounts, is_wanted: Bools) -> Floats:
+def frame_sums(counts: BinCounts, is_wanted: Bools | None = None) -> Floats:
     """Sum the photons of each frame.
 
     Parameters
     ----------
     counts : ndarray of shape (n_frames, n_pixels), or BinEvents
         Photons.
-    is_wanted : ndarray of bool, shape (n_pixels,)
-        Pixels to sum over.
+    is_wanted : ndarray of bool, shape (n_pixels,), optional
+        Pixels to sum over; all if not given.
 
     Returns
     -------
     ndarray of float64, shape (n_frames,)
         Photons.
     """
+    if is_wanted is None:
+        is_wanted = np.ones(counts.shape[1], bool)
     if isinstance(counts, BinEvents):
         values = counts.counts * is_wanted[counts.pixel_index]
         return _binned(counts.frame_index, values, counts.n_frames)

@@ -105,9 +105,14 @@ class BinEvents:
         )
 
     def to_counts(self) -> Counts:
-        """Return the counts, shape (n_frames, n_pixels), of the type of the events."""
-        counts = np.zeros((self.n_frames, self.n_pixels), self.counts.dtype)
-        np.add.at(counts, (self.frame_index, self.pixel_index), self.counts)
+        """Return the counts, shape (n_frames, n_pixels), in a type that holds them."""
+        events, dtype = self.by_pixel, self.counts.dtype
+        if dtype.kind in "biu":
+            # Events in the same pixel and frame add up, perhaps beyond their own type.
+            highest = np.min_scalar_type(int(events.values.max(initial=0)))
+            dtype = np.result_type(dtype, highest)
+        counts = np.zeros(self.shape, dtype)
+        counts[events.times, events.pixels] = events.values
         return counts
 
 

@@ -1,5 +1,6 @@
 """What correlates a q-bin: events or frames, chosen by its photons, and the engine."""
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -16,6 +17,7 @@ from ainerd_bluesky.xpcs.event_correlation import (
     correlate_events,
     events_thumbnail,
 )
+from ainerd_bluesky.xpcs.memory import available_memory
 from ainerd_bluesky.xpcs.products import (
     Float32Products,
     FrameProducts,
@@ -39,6 +41,8 @@ EngineChoice: TypeAlias = Callable[[str, Counts], FrameProducts]
 # that are not compiled take ten times as long.
 _SPARSE_OCCUPANCY = 0.03
 _SPARSE_OCCUPANCY_OF_NUMPY = 0.003
+# Events that would take more stay events: slower, but not killed.
+_SHARE_OF_MEMORY = 0.25
 
 
 def in_best_form(counts: BinCounts, engine: str) -> BinCounts:
@@ -62,10 +66,18 @@ def in_best_form(counts: BinCounts, engine: str) -> BinCounts:
         return _as_events(counts)
     limit = _SPARSE_OCCUPANCY if compiled_kernels() else _SPARSE_OCCUPANCY_OF_NUMPY
     if isinstance(counts, BinEvents):
-        return counts if is_sparse(counts, limit) else counts.to_counts()
-    if engine == "auto" and is_sparse(counts, limit):
+        stays = is_sparse(counts, limit) or not _fits_as_array(counts)
+        return counts if stays else counts.to_counts()
+    is_known = counts.dtype.kind != "f" or bool(np.isfinite(counts).all())
+    if engine == "auto" and is_known and is_sparse(counts, limit):
         return _as_events(counts)
     return counts
+
+
+def _fits_as_array(events: BinEvents) -> bool:
+    available = available_memory()
+    n_bytes = math.prod(events.shape) * events.counts.dtype.itemsize
+    return available is None or n_bytes < _SHARE_OF_MEMORY * available
 
 
 def correlate(

@@ -15,6 +15,7 @@ from ainerd_bluesky.xpcs.age_lag import AgeLag, age_lag_map
 from ainerd_bluesky.xpcs.bad_frames import BadFrames, find_bad_frames
 from ainerd_bluesky.xpcs.bin_counts import BinCounts, CountSeries, frame_sums, of_pixels
 from ainerd_bluesky.xpcs.bin_events import BinEvents
+from ainerd_bluesky.xpcs.correlation import empty_maps
 from ainerd_bluesky.xpcs.dispatch import (
     EngineChoice,
     averaged_map,
@@ -194,7 +195,7 @@ def _reduced(
     """Read the blocks, and reduce what they hold as far as that goes."""
     started = perf_counter()
     seconds, timing_quality = checked_frame_time(frame_time)
-    quality = filling.into_series(config)
+    quality = _monitor_quality(config, monitor).merge(filling.into_series(config))
     series = filling.series
     scan = None
     if quality.ok:
@@ -214,6 +215,18 @@ def _reduced(
     if scan is None or "too-short" in quality.flags:
         return bare
     return replace(_correlated(bare, scan), duration=perf_counter() - started)
+
+
+def _monitor_quality(
+    config: ReductionSettings, monitor: NDArray[np.floating] | None
+) -> Quality:
+    if config.correlation.normalisation != "monitor" or monitor is not None:
+        return Quality.good()
+    return Quality.refusal(
+        "no-monitor",
+        "correlation.normalisation is 'monitor', and no beam monitor was handed over: "
+        "choose another one, or call reduce_frames(monitor=...)",
+    )
 
 
 def _budget(config: ReductionSettings) -> float:
@@ -238,11 +251,18 @@ class _Scan:
         self.choose_engine = choose_engine
         self.monitor = monitor
         self.defects: list[PixelDefects] = []
+        # Of all pixels first: one bad frame must not make bad pixels.
+        every = sum(
+            (frame_sums(counts) for counts in series), np.zeros(series.n_frames)
+        )
+        is_good = self._bad_frames(every).is_good
         self.photons = np.zeros(series.n_frames)
         for q_bin, counts in enumerate(series, start=1):
-            static_bins = series.static_bins(q_bin)
             found = find_pixel_defects(
-                counts, series.saturation, static_bins=static_bins
+                counts,
+                series.saturation,
+                static_bins=series.static_bins(q_bin),
+                is_good=is_good,
             )
             self.defects.append(found)
             self.photons += frame_sums(counts, found.is_usable)
@@ -251,8 +271,11 @@ class _Scan:
     @cached_property
     def bad(self) -> BadFrames:
         """Frames to leave out."""
+        return self._bad_frames(self.photons)
+
+    def _bad_frames(self, photons: NDArray[np.float64]) -> BadFrames:
         return find_bad_frames(
-            np.where(self.series.is_missing, np.nan, self.photons),
+            np.where(self.series.is_missing, np.nan, photons),
             given=self.config.reduction.bad_frames,
         )
 
@@ -261,7 +284,8 @@ class _Scan:
         """Rows of a two-time map: the frames, or blocks of them."""
         n_frames, limits = self.series.n_frames, self.config.reduction
         n_bytes = _FLOAT_BYTES * self.series.n_q_bins * n_frames**2
-        if n_frames > limits.max_frames or n_bytes > _budget(self.config):
+        left = _budget(self.config) - self.series.n_bytes
+        if n_frames > limits.max_frames or n_bytes > left:
             return min(limits.averaged_size, n_frames)
         return n_frames
 
@@ -279,7 +303,7 @@ class _BinResult:
 def _correlated(bare: Reduction, scan: _Scan) -> Reduction:
     """Fill in maps, g2, fits and the quality of the bins."""
     size, n_q_bins = scan.map_size, scan.series.n_q_bins
-    maps = np.empty((n_q_bins, size, size), np.float32)
+    maps = empty_maps(n_q_bins, size)
     bins = [
         _correlate_bin_into(two_time, q_bin, counts, scan)
         for q_bin, (two_time, counts) in enumerate(zip(maps, scan.series, strict=True))
@@ -329,19 +353,9 @@ def _correlate_bin_into(
         "is_good": scan.bad.is_good,
         "monitor": scan.monitor,
     }
-    if len(two_time) == scan.series.n_frames:
-        engine = correlate(
-            counts,
-            choose_engine=scan.choose_engine,
-            static_bins=static_bins,
-            out=two_time,
-            **known,
-        ).engine
-    else:
-        engine = "events" if isinstance(counts, BinEvents) else "thumbnail"
-        two_time[...] = averaged_map(
-            counts, size=len(two_time), static_bins=static_bins, **known
-        )
+    engine = _map_bin_into(
+        two_time, counts, scan.choose_engine, {"static_bins": static_bins, **known}
+    )
     one_time = multi_tau_g2(
         [counts], static_bins=[static_bins], lags_per_level=lags_per_level, **known
     )
@@ -356,6 +370,21 @@ def _correlate_bin_into(
         most = limits.max_dark_fraction
         quality = quality.merge(check_map(two_time, max_missing_fraction=most))
     return _BinResult(one_time, age_lag, engine, quality)
+
+
+def _map_bin_into(
+    two_time: NDArray[np.float32],
+    counts: BinCounts,
+    choose_engine: EngineChoice,
+    known: dict[str, Any],
+) -> str:
+    """Fill the map, averaged where it has fewer rows than frames; name the engine."""
+    if len(two_time) == counts.shape[0]:
+        return correlate(
+            counts, choose_engine=choose_engine, out=two_time, **known
+        ).engine
+    two_time[...] = averaged_map(counts, size=len(two_time), **known)
+    return "events" if isinstance(counts, BinEvents) else "thumbnail"
 
 
 def _fit(

@@ -36,8 +36,8 @@ class LongScan:
         `monitor` or `none`; g2 is a ratio of sums.
     static_bins : array_like of int, shape (n_pixels,), optional
         Label of the static bin of each pixel; one static bin if not given. Their means
-        are those over the first block of frames, as far as its photons tell them from
-        the mean of the q-bin: it should hold hundreds of photons in each.
+        are those over the first block with photons, as far as these tell them from the
+        mean of the q-bin: it should hold hundreds of photons in each.
 
     Raises
     ------
@@ -72,6 +72,7 @@ class LongScan:
         self._static_bins = static_bins
         self._levels: FrameLevels | None = None
         self._weights = np.zeros(0)
+        self._is_profiled = False
         self._monitor: list[Floats] = []
         self._good: list[NDArray[np.bool_]] = []
 
@@ -108,7 +109,6 @@ class LongScan:
         if self._kind == "monitor" and q_bin.monitor is None:
             raise FrameStackError("normalisation by the monitor needs a monitor")
         if self._levels is None:
-            self._weights = self._first_weights(q_bin)
             self._levels = FrameLevels(q_bin.counts.shape[1], self._lags_per_level)
         if q_bin.counts.shape[1] != self._levels.n_pixels:
             raise FrameStackError(
@@ -117,8 +117,12 @@ class LongScan:
             )
 
         beam = np.ones(len(q_bin.counts)) if q_bin.monitor is None else q_bin.monitor
-        is_good_frame = q_bin.is_good & (beam > 0)
+        is_good_frame = q_bin.is_good & ((beam > 0) | (self._kind != "monitor"))
         frames = np.where(is_good_frame[:, None], q_bin.counts, 0)
+        if not self._is_profiled:
+            # Dark frames are the same under any profile, and tell none.
+            self._weights = self._first_weights(q_bin)
+            self._is_profiled = bool(frames.any())
         if (self._weights != 1).any():
             frames = frames * self._weights.astype(np.float32)
         self._levels.append(frames)

@@ -88,7 +88,9 @@ class Normalisation:
         """
         norms = self._lag_norms()
         if len(norms) == 1:
-            products = (self.weights**2)[None] @ products
+            # Symmetric norms are those of the counts as they are.
+            if not self.is_symmetric:
+                products = (self.weights**2)[None] @ products
             n_pixels = self.n_pixels.sum()[None, None]
         else:
             n_pixels = self.n_pixels[:, None]

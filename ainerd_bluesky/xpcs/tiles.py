@@ -1,6 +1,6 @@
 """Passes over the tiles of a two-time map: some rows, from the diagonal on."""
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -109,6 +109,6 @@ def place_into(
     two_time[rows, rows] = np.triu(square) + np.triu(square, 1).T
 
 
-@cache
+@lru_cache(maxsize=8)
 def _below_diagonal(n_rows: int, dtype: str) -> NDArray[Any]:
     return np.tril(np.ones((n_rows, n_rows), dtype), -1)

@@ -8,6 +8,7 @@ import pytest
 
 COMMANDS = [
     "demo", "check", "classify", "ingest", "serve", "labels", "profile", "model",
+    "bench", "qmap", "export",
 ]  # fmt: skip
 
 

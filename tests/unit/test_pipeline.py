@@ -253,6 +253,23 @@ def test_frame_with_nan_is_left_out_alone(frames, partition):
     assert np.flatnonzero(np.isnan(reduction.two_time[0, 0])).tolist() == [50]
 
 
+@pytest.mark.parametrize("named", [(), (50,)], ids=["found", "named"])
+def test_one_saturated_frame_spoils_no_pixel(partition, rng, named):
+    good = rng.poisson(2.0, (96, 300, 4)).astype(np.uint16)
+    good[50] = 65535
+    config = AnalysisSettings(reduction=ReductionConfig(bad_frames=named))
+    reduction = reduce_frames([good], partition, frame_time=0.1, config=config)
+    assert reduction.quality.ok
+    assert np.flatnonzero(np.isnan(reduction.two_time[0, 0])).tolist() == [50]
+    assert reduction.g2[:, 0] == pytest.approx(1, abs=0.02)
+
+
+def test_missing_monitor_is_an_answer(frames, partition):
+    config = AnalysisSettings(correlation=CorrelationConfig(normalisation="monitor"))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
+    assert reduction.quality.flags == ("no-monitor",)
+
+
 def test_frames_named_as_bad_are_left_out(frames, partition):
     config = AnalysisSettings(reduction=ReductionConfig(bad_frames=(3, 4)))
     reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)

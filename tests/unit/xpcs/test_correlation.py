@@ -367,3 +367,12 @@ def test_sums_of_pixels_add_up(counts, split):
     assert correlate_bin(counts, config=config).g2 * 6 == pytest.approx(
         total, rel=1e-12
     )
+
+
+@pytest.mark.parametrize("n_static", [1, 3])
+def test_symmetric_g2_of_uncorrelated_counts_is_one(rng, n_static):
+    counts = rng.poisson(5.0, (100, 600))
+    config = CorrelationConfig(normalisation="symmetric")
+    static_bins = np.arange(600) % n_static
+    g2 = correlate_bin(counts, config=config, static_bins=static_bins).g2
+    assert g2[:50].mean() == pytest.approx(1, abs=2e-3)

@@ -99,3 +99,9 @@ def test_events_before_those_of_the_last_block_are_refused():
 def test_counts_need_two_dimensions():
     with pytest.raises(FrameStackError, match="must have shape"):
         BinEvents.from_counts(np.ones(3))
+
+
+def test_events_at_the_same_place_add_up_beyond_their_type():
+    photons = np.array([200, 100], np.uint8)
+    events = BinEvents(np.array([1, 1]), np.array([2, 2]), photons, 3, 4)
+    assert events.to_counts()[1, 2] == 300

@@ -169,3 +169,13 @@ def test_blocks_that_do_not_fit_are_named(rng):
         LongScan(config=CorrelationConfig(normalisation="monitor")).append(
             np.ones((3, 4))
         )
+
+
+def test_shutter_that_opens_late_leaves_the_static_profile(rng):
+    static_bins = np.repeat([0, 1], 300)
+    counts = rng.poisson(np.where(static_bins == 0, 1.0, 10.0), (400, 600))
+    scan = LongScan(static_bins=static_bins)
+    scan.append(np.zeros((50, 600), int))
+    scan.append(counts)
+    g2 = scan.result().age_lag(1).g2[0]
+    assert g2[:8].mean() == pytest.approx(1, abs=5e-3)
