@@ -1,6 +1,7 @@
 """Files of an archive, analysed one by one as a run would be."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -207,7 +208,7 @@ def _frame_time(
     """Return the frame time and where it is from."""
     if reading.frame_time:
         return reading.frame_time, "given"
-    if in_file:
+    if in_file is not None and 0 < in_file < math.inf:
         return in_file, "file"
     return reading.assumed_frame_time, ASSUMED
 

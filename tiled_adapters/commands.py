@@ -14,6 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from ainerd_bluesky.errors import ConfigError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -177,6 +179,8 @@ def qmap(
     from tiled_adapters.partition_picture import draw_partition
     from tiled_adapters.partitions import QmapRequest, make_qmap
 
+    picture = output.with_suffix(".png") if png is None else png
+    _check_outputs(output, picture)
     if energy is not None and wavelength is not None:
         raise typer.BadParameter("give --energy or --wavelength, not both")
     if energy is not None:
@@ -203,7 +207,6 @@ def qmap(
             spacing="log" if log else "linear",
         )
     )
-    picture = output.with_suffix(".png") if png is None else png
     made.write(output)
     draw_partition(made.partition, picture)
     console = Console(emoji=False)
@@ -247,6 +250,17 @@ def export(
     console.print(f"wrote {escape(str(output))}", soft_wrap=True)
     for line in missing:
         console.print(f"[yellow]not known:[/] {escape(line)}", soft_wrap=True)
+
+
+def _check_outputs(output: Path, picture: Path) -> None:
+    """Refuse files that could not be written, before anything is computed."""
+    if picture == output:
+        raise typer.BadParameter(f"{output} would be overwritten by its own picture")
+    for path in (output, picture):
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise ConfigError(
+                f"cannot write {path}: no such folder, or a folder itself"
+            )
 
 
 def _bin_table(partition: "QPartition") -> Table:

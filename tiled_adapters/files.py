@@ -27,6 +27,7 @@ __all__ = [
     "member_names",
     "open_hdf5",
     "read_array",
+    "read_attributes",
     "read_numbers",
     "read_scalar",
     "read_text",
@@ -205,6 +206,37 @@ def _open_item(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset:
         return file[name]
     except DAMAGE as error:
         raise FileFormatError(f"{file.filename}: cannot open {name}") from error
+
+
+def read_attributes(file: h5py.File, name: str) -> dict[str, Any]:
+    """Read the attributes of something in the file itself; none where it is absent.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    name : str
+        Path inside the file.
+
+    Returns
+    -------
+    dict
+        As h5py gives them.
+
+    Raises
+    ------
+    FileFormatError
+        If the name leads out of the file, or the attributes are damaged.
+    """
+    if not holds(file, name):
+        return {}
+    item = _open_item(file, name)
+    if _is_foreign(file, item):
+        raise FileFormatError(f"{file.filename}: {name} lies in another file")
+    try:
+        return dict(item.attrs)
+    except DAMAGE as error:
+        raise FileFormatError(f"{file.filename}: {name} is damaged: {error}") from error
 
 
 def require_dataset(file: h5py.File, name: str) -> h5py.Dataset:

@@ -27,7 +27,7 @@ def with_value(value, dtype, where=(7, 3, 4)):
 
 # The detector of these tests adds the number of the event, 1, to what it is given.
 ODD = {
-    "nan": (with_value(np.nan, np.float32), "bad-frames", "frame 7"),
+    "infinity": (with_value(np.inf, np.float32), "bad-frames", "frame 7"),
     "negative": (with_value(-5, np.int32), "bad-frames", "negative count"),
     "constant": (np.full(SHAPE, 4, np.uint16), "constant", "same"),
     "dark": (np.full(SHAPE, -1, np.int16), "dark", "no photons"),

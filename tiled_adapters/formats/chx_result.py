@@ -12,6 +12,7 @@ from tiled_adapters.files import (
     holds,
     open_hdf5,
     read_array,
+    read_attributes,
     read_numbers,
     require_dataset,
 )
@@ -136,11 +137,16 @@ def _frame_time(file: h5py.File, n_frames: int) -> float | None:
     return float(steps[0])
 
 
+def _plain(value: np.generic) -> object:
+    plain = value.item()
+    return plain.decode(errors="replace") if isinstance(plain, bytes) else plain
+
+
 def _metadata(file: h5py.File) -> dict[str, Any]:
-    attributes = file["/md"].attrs if holds(file, "/md") else {}
+    attributes = read_attributes(file, "/md")
     found = {key: attributes.get(name) for key, name in _FACTS.items()}
     told = {
-        key: value if isinstance(value, str) else value.item()
+        key: value if isinstance(value, str) else _plain(value)
         for key, value in found.items()
         if isinstance(value, str | np.generic)
     }

@@ -1,5 +1,6 @@
 """Two-time maps that are stored as an upper triangle, as 8-ID does."""
 
+import math
 from typing import Any
 
 import h5py
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError
+from ainerd_bluesky.xpcs.memory import require_memory
 from tiled_adapters.files import read_numbers, require_dataset
 
 __all__ = ["map_shape", "read_maps"]
@@ -60,8 +62,30 @@ def read_maps(file: h5py.File, names: list[str]) -> NDArray[np.float32]:
     ndarray of float32, shape (n_names, n_frames, n_frames)
         Symmetric, also where only one triangle is stored.
     """
-    map_shape(file, names)
-    return np.stack([_filled(read_numbers(file, name)) for name in names])
+    shape = (len(names), *map_shape(file, names))
+    _require_plausible(file, names, shape)
+    maps = np.empty(shape, np.float32)
+    for one_map, name in zip(maps, names, strict=True):
+        one_map[...] = _filled(read_numbers(file, name))
+    return maps
+
+
+def _require_plausible(
+    file: h5py.File, names: list[str], shape: tuple[int, ...]
+) -> None:
+    """Refuse maps that are one and the same, or do not fit together."""
+    # Many names for one dataset, never written, would fill any memory.
+    places = {h5py.h5o.get_info(file[name].id).addr for name in names}
+    if len(places) < len(names):
+        raise FileFormatError(
+            f"{file.filename}: {len(names)} maps below {names[0].rpartition('/')[0]} "
+            f"are {len(places)} datasets"
+        )
+    require_memory(
+        2 * 4 * math.prod(shape),
+        f"{file.filename}: {len(names)} maps of {shape[1]} frames",
+        "read fewer q-bins at once",
+    )
 
 
 def _filled(stored: NDArray[Any]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
 from ainerd_bluesky.xpcs.roi import QPartition
 from tiled_adapters.files import holds, open_hdf5, read_numbers, read_scalar
+from tiled_adapters.formats.facts import read_texts
 from tiled_adapters.formats.qmap_layout import GEOMETRY_KEYS, write_partition_into
 from tiled_adapters.geometry import DetectorGeometry
 
@@ -118,10 +119,15 @@ def partition_from_group(file: h5py.File, name: str) -> QPartition:
     FileFormatError
         If its parts do not fit one another.
     """
-    roi_map = _read_labels(file, f"{name}/dynamic_roi_map").astype(np.int32)
+    roi_map = _read_labels(file, f"{name}/dynamic_roi_map")
     if holds(file, f"{name}/mask"):
         mask = read_numbers(file, f"{name}/mask").astype(bool)
-        roi_map = np.where(mask, roi_map, 0) if mask.shape == roi_map.shape else roi_map
+        if mask.shape != roi_map.shape:
+            raise FileFormatError(
+                f"{file.filename}: {name}/mask has shape {mask.shape}, "
+                f"{name}/dynamic_roi_map {roi_map.shape}"
+            )
+        roi_map = np.where(mask, roi_map, 0)
     q_values, phi_values = bin_values(file, name)
     if roi_map.ndim != 2 or roi_map.size == 0:
         raise FileFormatError(
@@ -132,6 +138,7 @@ def partition_from_group(file: h5py.File, name: str) -> QPartition:
             f"{file.filename}: {name}/dynamic_roi_map has "
             f"labels {roi_map.min()} .. {roi_map.max()}, there are {q_values.size} bins"
         )
+    roi_map = roi_map.astype(np.int32)
     static_map = _read_static(file, name, roi_map)
     try:
         return _compacted(roi_map, q_values, phi_values, static_map)
@@ -163,6 +170,11 @@ def bin_values(
     FileFormatError
         If a label points outside of the grid of q and angle.
     """
+    first = read_texts(file, f"{name}/map_names")[:1]
+    if first not in ([], ["q"]):
+        raise FileFormatError(
+            f"{file.filename}: {name} divides the detector by {first[0]!r}, not by q"
+        )
     q_axis = _read_axis(file, f"{name}/dynamic_v_list_dim0")
     phi_axis = _read_axis(file, f"{name}/dynamic_v_list_dim1")
     n_cells = q_axis.size * phi_axis.size

@@ -1,5 +1,6 @@
 """What the readers of files hand over, whatever the format."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -49,6 +50,9 @@ class TwoTimeFile:
     phi_values: NDArray[np.float64]
     frame_time: float | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _keep_usable_time(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +165,7 @@ class FrameSource:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _keep_usable_time(self)
         if not self.parts:
             raise FileFormatError("no frames: the file has no stack")
         for part in self.parts:
@@ -270,6 +275,7 @@ class EventSource:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _keep_usable_time(self)
         _require_frames(self.place, self.shape, self.usable_pixels)
 
     def events(
@@ -364,3 +370,10 @@ def _blocks(
         return
     for index in range(first, last, block_frames):
         yield part[index : min(index + block_frames, last)]
+
+
+def _keep_usable_time(record: "FrameSource | EventSource | TwoTimeFile") -> None:
+    """Forget a frame time that cannot be one: files hold 0, nan and -1 for unknown."""
+    seconds = record.frame_time
+    if seconds is not None and not 0 < seconds < math.inf:
+        object.__setattr__(record, "frame_time", None)

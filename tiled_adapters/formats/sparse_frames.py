@@ -19,7 +19,7 @@ from tiled_adapters.files import (
     require_dataset,
 )
 from tiled_adapters.formats.adapters import FramesAdapter
-from tiled_adapters.formats.binary import require_pixels, sibling
+from tiled_adapters.formats.binary import require_counts, require_pixels, sibling
 from tiled_adapters.formats.bliss import scan_frame_time
 from tiled_adapters.formats.records import Events, EventSource
 
@@ -128,8 +128,12 @@ class _Part:
             self._n_pixels,
             lambda index: f"{self._place(self._pixels)}, entry {first + index}",
         )
+        counts = read_array(self._counts, events)
+        require_counts(
+            counts, lambda index: f"{self._place(self._counts)}, entry {first + index}"
+        )
         frame_index = np.repeat(np.arange(start, stop), lengths)
-        return Events(frame_index, pixel_index, read_array(self._counts, events))
+        return Events(frame_index, pixel_index, counts)
 
     @staticmethod
     def _place(dataset: h5py.Dataset) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.formats import open_frames, read_two_time
+from tiled_adapters.formats.half_maps import read_maps
 
 
 def test_maps_belong_to_the_processed_bins(make_result):
@@ -210,3 +211,16 @@ def test_raw_frames_of_8_id_read(real_file):
         assert source.metadata["count_time"] == 0.0099
         assert source.metadata["detector"] == "Eiger4m"
         assert next(source.blocks(2)).sum() > 0
+
+
+def test_many_names_for_one_map_are_refused(tmp_path):
+    with h5py.File(tmp_path / "bomb.h5", "w") as file:
+        file.create_dataset("map", (64, 64), "f4")
+        for index in range(9):
+            file[f"c2_{index}"] = file["map"]
+    names = [f"/c2_{index}" for index in range(9)]
+    with (
+        h5py.File(tmp_path / "bomb.h5") as file,
+        pytest.raises(FileFormatError, match=r"9 maps below .* are 1 datasets"),
+    ):
+        read_maps(file, names)

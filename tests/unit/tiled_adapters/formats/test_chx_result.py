@@ -47,3 +47,13 @@ def test_damaged_result_names_the_place(path, name, value, message):
         file[name] = value
     with pytest.raises(FileFormatError, match=message):
         read_two_time(path)
+
+
+def test_attributes_of_another_file_are_not_read(path, tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other.create_group("md").attrs["sample"] = "secret"
+    with h5py.File(path, "a") as file:
+        del file["md"]
+        file["md"] = h5py.ExternalLink(tmp_path / "other.h5", "/md")
+    with pytest.raises(FileFormatError, match="/md lies in another file"):
+        read_two_time(path)

@@ -182,3 +182,23 @@ def test_boost_corr_reads_what_is_written(tmp_path, roi_map):
     np.testing.assert_array_equal(read.dqmap, partition.roi_map)
     np.testing.assert_array_equal(read.sqmap, partition.static_map)
     assert read.qinfo["dq_idx"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("mask", np.zeros((3, 3)), r"mask has shape \(3, 3\)"),
+        ("dynamic_roi_map", np.full((6, 8), 2**32 + 1), r"labels 0 \.\. 4294967297"),
+        ("map_names", [b"x", b"y"], "by 'x', not by q"),
+    ],
+    ids=["mask", "label", "coordinates"],
+)
+def test_part_that_cannot_be_meant_is_refused(tmp_path, roi_map, name, value, message):
+    path = tmp_path / "q.h5"
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    write_partition(path, partition)
+    with h5py.File(path, "a") as file:
+        del file[f"qmap/{name}"]
+        file[f"qmap/{name}"] = value
+    with pytest.raises(FileFormatError, match=message):
+        read_partition(path)

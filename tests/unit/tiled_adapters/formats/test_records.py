@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.formats import Events, EventSource
+from tiled_adapters.formats import Events, EventSource, TwoTimeFile
 
 # Frame 0: one pixel twice; frame 1: none; frame 2: two pixels.
 EVENTS = Events(
@@ -59,3 +59,10 @@ def test_pixel_mask_of_another_shape_is_refused():
 def test_shape_of_no_detector_is_refused(shape):
     with pytest.raises(FileFormatError, match="no series of frames"):
         source(shape=shape)
+
+
+@pytest.mark.parametrize("frame_time", [0.0, -0.01, np.nan, np.inf])
+def test_frame_time_that_cannot_be_is_unknown(frame_time):
+    unknown = np.full(1, np.nan)
+    maps = np.ones((1, 4, 4), np.float32)
+    assert TwoTimeFile(maps, unknown, unknown, frame_time).frame_time is None
