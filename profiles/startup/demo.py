@@ -2,7 +2,7 @@
 
 Start a server first (`ainerd serve demo-beamline --readable demo-beamline/frames`);
 its key is read from that folder. Then type
-``RE(xpcs_scan(detector, stage, "sample-3"))``. The environment variable
+``RE(xpcs_scan(detector, stage, "sample-03"))``. The environment variable
 AINERD_DEMO names another folder than ``demo-beamline``.
 """
 

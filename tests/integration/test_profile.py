@@ -73,8 +73,8 @@ def test_a_scan_in_the_demo_session_shows_its_label(
     said = ipython(
         {**environment, "AINERD_DEMO": str(folder)}, "--profile=demo", "-c", LIVE
     )
-    label = said.partition("SCANNED sample-3 ")[2].split()[0]
-    assert re.search(rf"scan 1  sample-3  {label}.* s after the scan", said)
+    label = said.partition("SCANNED sample-03 ")[2].split()[0]
+    assert re.search(rf"scan 1  sample-03  {label}.* s after the scan", said)
 
 
 LOAD = """
