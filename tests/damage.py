@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 SECRET = 424_242
-"""Value of every number in a file that no reader may look into."""
+"""Value of every number, and in every text, of a file that no reader may look into."""
 
 _EXTREMES = tuple(
     (value % 2 ** (8 * size)).to_bytes(size, "little")
@@ -42,6 +42,8 @@ _ABSURD_SHAPES = (
 )
 _LINKS = (
     "outside link",
+    "outside text",
+    "outside group",
     "outside virtual",
     "outside raw",
     "to itself",
@@ -155,6 +157,10 @@ def _link(file, name, kind):
     match kind:
         case "outside link":
             file[name] = h5py.ExternalLink(str(outside), "/stack")
+        case "outside text":
+            file[name] = h5py.ExternalLink(str(outside), "/text")
+        case "outside group":
+            file[name] = h5py.ExternalLink(str(outside), "/")
         case "outside virtual":
             layout = h5py.VirtualLayout((4, 8, 8), "u4")
             layout[...] = h5py.VirtualSource(str(outside), "/stack", (4, 8, 8))
@@ -182,6 +188,12 @@ def write_outside(folder):
     stack = np.full((4, 8, 8), SECRET, "u4")
     with h5py.File(folder / "outside.h5", "w") as file:
         file["stack"] = stack
+        file["text"] = f"secret {SECRET}"
+        for name in ("/", "/stack", "/text"):
+            # Names of attributes that readers look for.
+            told = dict.fromkeys(("0", "1", "frame_time"), SECRET)
+            texts = dict.fromkeys(("sample", "uid", "detector"), f"secret {SECRET}")
+            file[name].attrs.update({**told, **texts})
     (folder / "outside.raw").write_bytes(stack.tobytes())
 
 

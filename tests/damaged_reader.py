@@ -10,6 +10,7 @@ import faulthandler
 import json
 import resource
 import sys
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ainerd_bluesky.errors import AinerdError
 from ainerd_bluesky.xpcs.roi import QPartition
 from tests import damage
 from tests import format_writers as writers
-from tiled_adapters.files import foreign_part, open_hdf5
+from tiled_adapters.files import open_hdf5
 from tiled_adapters.formats import (
     EventSource,
     open_frames,
@@ -34,10 +35,13 @@ from tiled_adapters.formats import (
 )
 from tiled_adapters.formats.qmap import read_geometry
 from tiled_adapters.geometry import DetectorGeometry
+from tiled_adapters.links import foreign_part
 
 SECONDS = 20
 MEGABYTES = 1000
 """More memory than so much above the start is a blow-up."""
+METADATA_BYTES = 100_000
+"""More metadata than so much would burden every answer of a server."""
 _ADDRESS_SPACE = 16 * 2**30
 
 _FRAMES = np.random.default_rng(0).poisson(0.4, (7, 9, 11)).astype("u2")
@@ -46,6 +50,7 @@ _MAPS = np.random.default_rng(1).random((2, 8, 8), np.float32)
 
 def frames_of(path):
     with open_frames(path) as source:
+        yield {**source.metadata, "frame_time": source.frame_time}
         if isinstance(source, EventSource):
             for events in islice(source.events(10_000), 500):
                 yield from events
@@ -54,16 +59,22 @@ def frames_of(path):
 
 
 def maps_of(path):
-    yield read_two_time(path).two_time
+    found = read_two_time(path)
+    yield {**found.metadata, "frame_time": found.frame_time}
+    yield from (found.two_time, found.q_values, found.phi_values)
 
 
 def curves_of(path):
-    yield read_one_time(path).g2
+    found = read_one_time(path)
+    yield {**found.metadata, "frame_time": found.frame_time}
+    yield from (found.g2, found.g2_err, found.lags, found.q_values, found.phi_values)
 
 
 def partition_of(path):
-    yield read_partition(path).roi_map
-    read_geometry(path)
+    partition = read_partition(path)
+    yield from (partition.roi_map, partition.q_values, partition.phi_values)
+    geometry = read_geometry(path)
+    yield {} if geometry is None else asdict(geometry)
 
 
 def links_of(path):
@@ -193,6 +204,7 @@ FORMATS = {
     "legacy": (named(writers.write_legacy, "x.hdf", _MAPS), maps_of),
     "legacy-g2": (named(writers.write_legacy, "x.hdf", _MAPS), curves_of),
     "chx-result": (named(writers.write_chx_result, "x.h5", _MAPS), maps_of),
+    "chx-result-g2": (named(writers.write_chx_result, "x.h5", _MAPS), curves_of),
     "bliss": (named(writers.write_bliss, "x.h5", _FRAMES), frames_of),
     "bliss-virtual": (named(writers.write_virtual_bliss, "x.h5", _FRAMES), frames_of),
     "id10-sparse": (named(writers.write_sparse_frames, "s", _FRAMES, 4), frames_of),
@@ -217,9 +229,11 @@ def check(path, read, is_foreign):
     """Read a damaged file; it is refused by name, or read."""
     faulthandler.dump_traceback_later(SECONDS, exit=True)
     try:
-        for array in read(path):
-            if is_foreign:
-                assert not (np.asarray(array) == damage.SECRET).any(), "foreign values"
+        for found in read(path):
+            if isinstance(found, dict):
+                check_metadata(found, is_foreign)
+            elif is_foreign:
+                assert not (np.asarray(found) == damage.SECRET).any(), "foreign values"
     except AinerdError as error:
         text = str(error)
         text.encode()  # it can be logged and stored
@@ -229,6 +243,16 @@ def check(path, read, is_foreign):
     finally:
         faulthandler.cancel_dump_traceback_later()
     return False
+
+
+def check_metadata(metadata, is_foreign):
+    """A server can send it with every answer, and it tells nothing of other files."""
+    text = json.dumps(metadata)
+    text.encode()
+    assert len(text) < METADATA_BYTES, f"{len(text)} bytes of metadata"
+    # Damaged bytes may say anything, but never by chance what lies outside.
+    if is_foreign:
+        assert str(damage.SECRET) not in text, "foreign metadata"
 
 
 def damage_and_read(kind, n_files, folder):

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.chunks import HEADER_BYTES, block_bytes_of, is_bitshuffled_lz4
 from tiled_adapters.files import DAMAGE, read_array
-from tiled_adapters.sizes import require_plausible_size
+from tiled_adapters.sizes import require_plausible_size, require_stored
 
 __all__ = ["iter_frames", "read_frames"]
 
-# A block that is read ahead costs its size in memory.
+# What is read ahead costs its size in memory.
 _LARGEST_AHEAD = 128_000_000
 _MOST_THREADS = 8
 # So many tasks a thread even out frames of different weight.
@@ -52,7 +52,15 @@ def read_frames(dataset: h5py.Dataset, start: int, stop: int) -> NDArray[Any]:
     -----
     A damaged frame is a `FileFormatError` that names file, dataset and frame.
     """
-    return next(iter_frames(dataset, max(stop - start, 1), start, stop))
+    stack = _Stack.of(dataset)
+    n_frames = max(0, min(stop, stack.n_frames) - start)
+    require_plausible_size(dataset, n_frames * stack.frame_bytes)
+    frames = np.empty((n_frames, *stack.frame_shape), dataset.dtype)
+    at = 0
+    for block in iter_frames(dataset, max(n_frames, 1), start, stop):
+        frames[at : at + len(block)] = block
+        at += len(block)
+    return frames
 
 
 def iter_frames(
@@ -72,7 +80,8 @@ def iter_frames(
     Yields
     ------
     ndarray of shape (<= block_frames, n_rows, n_cols)
-        Counts, as the file holds them.
+        Counts, as the file holds them. Blocks of more than 128 MB come in parts, so
+        that two of them fit into memory: the one in use, and the one that is decoded.
 
     Notes
     -----
@@ -84,22 +93,26 @@ def iter_frames(
     """
     stack = _Stack.of(dataset)
     end = stack.n_frames if stop is None else min(stop, stack.n_frames)
+    asked = min(block_frames, max(end - start, 0))
+    require_stored(dataset, asked * stack.frame_bytes)
+    unpack = _unpacker() if stack.is_bitshuffled else None
+    if unpack is not None:
+        fitting = _LARGEST_AHEAD // max(stack.frame_bytes, 1)
+        block_frames = max(1, min(block_frames, fitting))
     # Lazily: a damaged file claims any number of frames.
     starts = range(start, end, block_frames)
     ranges = ((first, min(first + block_frames, end)) for first in starts)
-    unpack = _unpacker() if stack.is_bitshuffled else None
     if unpack is None:
         for first, last in ranges:
             yield stack.read(first, last)
         return
-    n_ahead = int(block_frames * stack.frame_bytes <= _LARGEST_AHEAD)
     pool = ThreadPoolExecutor(_n_threads(), thread_name_prefix="decode")
     decoder = _Decoder(stack, unpack, pool)
     try:
         pending: deque[_Block] = deque()
         for first, last in ranges:
             pending.append(decoder.start(first, last))
-            if len(pending) > n_ahead:
+            if len(pending) > 1:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -15,13 +15,17 @@ from tiled.utils import path_from_uri
 
 from ainerd_bluesky.errors import AinerdError, FileFormatError
 from tiled_adapters.chunks import require_sound_chunks
-from tiled_adapters.heaps import require_sound_heaps, require_sound_text
+from tiled_adapters.heaps import (
+    require_sound_attributes,
+    require_sound_heaps,
+    require_sound_text,
+)
+from tiled_adapters.links import Elsewhere, follow, has_own_values, walk
 from tiled_adapters.sizes import require_plausible_size, selected_bytes
 
 __all__ = [
     "DAMAGE",
     "array_datasets",
-    "foreign_part",
     "holds",
     "local_path",
     "member_names",
@@ -158,7 +162,8 @@ def holds(file: h5py.File, name: str) -> bool:
     Returns
     -------
     bool
-        False also for a soft link to nowhere.
+        False also for a soft link to nowhere; True for a link to another file, which
+        is not opened.
 
     Raises
     ------
@@ -166,7 +171,7 @@ def holds(file: h5py.File, name: str) -> bool:
         If the way there is damaged.
     """
     try:
-        return name in file
+        return follow(file, name) is not None
     except DAMAGE as error:
         place = f"{file.filename}: cannot look for {name}"
         raise FileFormatError(f"{place}: {error}") from error
@@ -190,7 +195,7 @@ def member_names(file: h5py.File, name: str) -> list[str]:
     Raises
     ------
     FileFormatError
-        If a name is no text, or the group is damaged.
+        If a name is no text, or the group is damaged or lies in another file.
     """
     if not holds(file, name):
         return []
@@ -203,9 +208,19 @@ def member_names(file: h5py.File, name: str) -> list[str]:
 
 def _open_item(file: h5py.File, name: str) -> h5py.Group | h5py.Dataset:
     try:
-        return file[name]
+        item = follow(file, name)
     except DAMAGE as error:
-        raise FileFormatError(f"{file.filename}: cannot open {name}") from error
+        raise FileFormatError(f"{file.filename}: cannot open {name}: {error}") from (
+            error
+        )
+    if item is None:
+        raise FileFormatError(f"{file.filename}: cannot open {name}")
+    if isinstance(item, Elsewhere):
+        raise FileFormatError(
+            f"{file.filename}: {name} lies in another file, {item.filename!r}; values "
+            "that are kept elsewhere are not read"
+        )
+    return item
 
 
 def read_attributes(file: h5py.File, name: str) -> dict[str, Any]:
@@ -231,8 +246,7 @@ def read_attributes(file: h5py.File, name: str) -> dict[str, Any]:
     if not holds(file, name):
         return {}
     item = _open_item(file, name)
-    if _is_foreign(file, item):
-        raise FileFormatError(f"{file.filename}: {name} lies in another file")
+    require_sound_attributes(item)
     try:
         return dict(item.attrs)
     except DAMAGE as error:
@@ -262,54 +276,9 @@ def require_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     dataset = _open_item(file, name)
     if not isinstance(dataset, h5py.Dataset):
         raise FileFormatError(f"{file.filename}: {name} is not a dataset")
-    if _is_foreign(file, dataset):
+    if not has_own_values(dataset):
         raise FileFormatError(f"{file.filename}: {name} keeps its values elsewhere")
     return dataset
-
-
-def foreign_part(file: h5py.File, name: str = "/") -> str | None:
-    """Return the path of something whose values lie outside of the file.
-
-    Parameters
-    ----------
-    file : h5py.File
-        An open file.
-    name : str
-        A dataset, or a group to search in.
-
-    Returns
-    -------
-    str or None
-        Path of the first external link, external or virtual dataset; None if all
-        values lie in the file.
-
-    Notes
-    -----
-    A name that cannot be opened is a `FileFormatError`.
-    """
-    pending = [_open_item(file, name)]
-    seen = set()
-    while pending:
-        item = pending.pop()
-        if _is_foreign(file, item):
-            return str(item.name)
-        if item in seen or not isinstance(item, h5py.Group):
-            continue
-        seen.add(item)
-        for key in item:
-            if isinstance(item.get(key, getlink=True), h5py.ExternalLink):
-                return f"{item.name}/{key}"
-            child = item.get(key)
-            if child is not None:  # a soft link to nowhere
-                pending.append(child)
-    return None
-
-
-def _is_foreign(file: h5py.File, item: h5py.Group | h5py.Dataset) -> bool:
-    """Return whether an object, or its values, lie in another file."""
-    if Path(item.file.filename).resolve() != Path(file.filename).resolve():
-        return True
-    return isinstance(item, h5py.Dataset) and bool(item.is_virtual or item.external)
 
 
 def read_array(
@@ -401,14 +370,29 @@ def read_text(file: h5py.File, name: str) -> str | None:
 def array_datasets(
     file: h5py.File, n_dims: Iterable[int]
 ) -> Mapping[str, tuple[int, ...]]:
-    """Return path and shape of the numeric datasets that have so many dimensions."""
-    found: dict[str, tuple[int, ...]] = {}
+    """Return path and shape of the numeric datasets that have so many dimensions.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    n_dims : iterable of int
+        Numbers of dimensions that are wanted.
+
+    Returns
+    -------
+    mapping of str to tuple of int
+        In order of paths. What keeps its values elsewhere is left out: to ask for its
+        shape may open other files.
+    """
     wanted = set(n_dims)
-
-    def visit(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        is_array = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf"
-        if is_array and item.ndim in wanted:
-            found[f"/{name}"] = item.shape
-
-    file.visititems(visit)
-    return found
+    datasets = (
+        (name, item)
+        for name, item in walk(file)
+        if isinstance(item, h5py.Dataset) and has_own_values(item)
+    )
+    return {
+        name: item.shape
+        for name, item in sorted(datasets, key=lambda found: found[0])
+        if item.dtype.kind in "iuf" and item.ndim in wanted
+    }

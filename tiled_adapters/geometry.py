@@ -1,5 +1,6 @@
 """Where a detector stands, and what that makes of its pixels; pyFAI computes it."""
 
+import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -11,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
+from ainerd_bluesky.xpcs.memory import require_memory
 
-__all__ = ["DetectorGeometry", "DetectorModel", "q_and_phi"]
+__all__ = ["KEV_ANGSTROM", "DetectorGeometry", "DetectorModel", "q_and_phi"]
 
-_KEV_ANGSTROM = 12.398419843320026
+KEV_ANGSTROM = 12.398419843320026
+"""Energy times wavelength of a photon: h c, exact in the SI of 2019."""
+_MOST_PIXELS = 2**28
+_BYTES_PER_PIXEL = 128
+"""What pyFAI and the bins take of memory while a partition is made."""
 _ANY_ROTATION = {0, 3}
 """Orientations of pyFAI in which rows and columns count as they do in the file."""
 
@@ -75,14 +81,14 @@ class DetectorGeometry:
     @property
     def energy(self) -> float:
         """Energy of the photons, in keV."""
-        return _KEV_ANGSTROM / self.wavelength
+        return KEV_ANGSTROM / self.wavelength
 
     @staticmethod
     def wavelength_of(energy: float) -> float:
         """Return the wavelength in angstrom of photons of an energy in keV."""
         if not energy > 0:
             raise ConfigError(f"energy must be positive, got {energy} keV")
-        return _KEV_ANGSTROM / energy
+        return KEV_ANGSTROM / energy
 
     @classmethod
     def from_poni(cls, path: Path) -> Self:
@@ -217,12 +223,28 @@ def q_and_phi(
     PartitionError
         If the shape is that of no detector.
 
+    Notes
+    -----
+    A shape that is too large for the memory is a `MemoryBudgetError`; nothing is
+    allocated before.
+
     References
     ----------
     .. [1] J. Kieffer et al., pyFAI, J. Appl. Cryst. 48, 510 (2015).
     """
     if min(shape) < 1:
         raise PartitionError(f"a detector has rows and columns, got {shape}")
+    n_pixels = math.prod(shape)
+    if n_pixels > _MOST_PIXELS:
+        raise PartitionError(
+            f"a detector of shape {shape} has {n_pixels:.3g} pixels, none has more "
+            f"than {_MOST_PIXELS:.3g}: give --shape ROWS COLUMNS of a frame"
+        )
+    require_memory(
+        _BYTES_PER_PIXEL * n_pixels,
+        f"the geometry of a detector of shape {shape}",
+        "give --shape ROWS COLUMNS of a frame",
+    )
     edge = geometry.pixel_size
     detectors, geometries = _pyfai("pyFAI.detectors"), _pyfai("pyFAI.geometry")
     row, col = geometry.beam_center

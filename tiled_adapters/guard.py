@@ -15,8 +15,9 @@ from tiled.structures.data_source import DataSource
 from tiled.structures.root import Structure
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.files import foreign_part, local_path, open_hdf5, require_under
+from tiled_adapters.files import local_path, open_hdf5, require_under
 from tiled_adapters.formats.adapters import CatalogNode
+from tiled_adapters.links import foreign_part
 
 __all__ = ["GuardedAdapter", "adapters_by_mimetype"]
 

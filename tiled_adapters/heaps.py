@@ -7,10 +7,17 @@ from functools import lru_cache
 from pathlib import Path
 
 import h5py
+import numpy as np
 
 from ainerd_bluesky.errors import FileFormatError
+from tiled_adapters.headers import ATTRIBUTE_INFO, header_messages
 
-__all__ = ["require_sound_heaps", "require_sound_text"]
+__all__ = [
+    "require_sound_attributes",
+    "require_sound_heaps",
+    "require_sound_object",
+    "require_sound_text",
+]
 
 _SIGNATURE = b"GCOL\x01"
 _HEADER = struct.Struct("<8sQ")
@@ -19,6 +26,7 @@ _OBJECT = struct.Struct("<HHIQ")
 _REFERENCE = struct.Struct("<IQI")
 _EIGHT_BYTES = (8, 8)
 _LARGEST_SEARCHED = 2**26
+_NOWHERE = 2**64 - 1
 
 
 def require_sound_text(dataset: h5py.Dataset) -> None:
@@ -62,8 +70,8 @@ def require_sound_heaps(path: Path) -> None:
     """Refuse a file with a heap over which HDF5 would walk for ever.
 
     Attributes and virtual datasets do not tell where their heap lies, and HDF5 walks it
-    as soon as they are opened. So the file is searched, once, if it is small; large
-    ones are full of frames, and their texts are checked where they are read.
+    as soon as they are opened. So the file is searched, once, if it is small; of a
+    large one, full of frames, `require_sound_object` checks what is opened.
 
     Parameters
     ----------
@@ -81,6 +89,91 @@ def require_sound_heaps(path: Path) -> None:
     place = _circular_heap(path, status.st_size, status.st_mtime_ns)
     if place is not None:
         raise FileFormatError(f"{path} is damaged: its heap at {place} has no end")
+
+
+def require_sound_object(file: h5py.File, address: int) -> None:
+    """Refuse an object of a large file whose header leads to a heap without an end.
+
+    To search gigabytes of frames would take minutes. The header of an object is small,
+    and names every heap that HDF5 walks when the object or its attributes are opened.
+
+    Parameters
+    ----------
+    file : h5py.File
+        An open file.
+    address : int
+        Of the object's header, as the link to it says; the object is not yet opened.
+
+    Raises
+    ------
+    FileFormatError
+        If an object of a heap does not lead to the next.
+    """
+    for _, content in _messages_of_large(file, address):
+        place = _circular_heap_named(file, content)
+        if place is not None:
+            raise FileFormatError(
+                f"{file.filename} is damaged: its heap at {place} has no end"
+            )
+
+
+def require_sound_attributes(item: h5py.Group | h5py.Dataset) -> None:
+    """Refuse attributes of a large file over whose heap HDF5 would walk for ever.
+
+    Parameters
+    ----------
+    item : h5py.Group or h5py.Dataset
+        An open object.
+
+    Raises
+    ------
+    FileFormatError
+        If an object of a heap does not lead to the next, or the attributes are so many
+        that HDF5 keeps them apart from the object: their heaps cannot be told.
+    """
+    address = h5py.h5o.get_info(item.id).addr
+    require_sound_object(item.file, address)
+    for kind, content in _messages_of_large(item.file, address):
+        # Version, bits, a number of two bytes if the first bit is set, the address.
+        start = 4 if content[1:2] and content[1] & 1 else 2
+        apart = int.from_bytes(content[start : start + 8], "little")
+        if kind == ATTRIBUTE_INFO and apart != _NOWHERE:
+            raise FileFormatError(
+                f"{item.file.filename}: the attributes of {item.name} are kept apart "
+                f"from it, and cannot be checked in a file of this size; write it with "
+                f"libver='earliest'"
+            )
+
+
+def _messages_of_large(file: h5py.File, address: int) -> Iterator[tuple[int, bytes]]:
+    path = Path(file.filename)
+    is_searched = path.stat().st_size <= _LARGEST_SEARCHED
+    if is_searched or file.id.get_create_plist().get_sizes() != _EIGHT_BYTES:
+        return
+    with path.open("rb") as stream:
+        yield from header_messages(stream, address, file.userblock_size)
+
+
+def _circular_heap_named(file: h5py.File, content: bytes) -> int | None:
+    """Return where a heap lies that leads to itself and that a message may name."""
+    path, base = Path(file.filename), file.userblock_size
+    size = path.stat().st_size
+    # Where in the message an address stands depends on its kind: all are tried.
+    words = [
+        np.frombuffer(content[at : at + (len(content) - at) // 8 * 8], "<u8")
+        for at in range(min(8, len(content)))
+    ]
+    addresses = np.unique(np.concatenate(words)) if words else np.empty(0, "<u8")
+    with path.open("rb") as stream:
+        for address in addresses[addresses < size].tolist():
+            stream.seek(base + address)
+            head = stream.read(_HEADER.size)
+            if not head.startswith(_SIGNATURE) or len(head) < _HEADER.size:
+                continue
+            heap = head + stream.read(min(_HEADER.unpack(head)[1], size) - len(head))
+            if any(map(_leads_back, _steps(heap, len(heap)))):
+                return int(address)
+    return None
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
 from ainerd_bluesky.xpcs.roi import QPartition, sector_partition
-from tiled_adapters.files import DAMAGE, array_datasets, open_hdf5, read_numbers
+from tiled_adapters.files import (
+    DAMAGE,
+    array_datasets,
+    holds,
+    open_hdf5,
+    read_numbers,
+)
+from tiled_adapters.formats.numpy_files import open_npy
 from tiled_adapters.formats.qmap import write_partition
 from tiled_adapters.formats.qmap_layout import static_q_means
 from tiled_adapters.formats.readers import open_frames
@@ -20,6 +27,7 @@ from tiled_adapters.geometry import DetectorGeometry, DetectorModel, q_and_phi
 __all__ = ["Qmap", "QmapRequest", "make_qmap", "read_mask"]
 
 Spacing = Literal["linear", "log"]
+_MASK = "/qmap/mask"
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,11 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     FileFormatError
         If the file cannot be read, or holds no image.
     """
+    if not path.is_file():
+        raise FileFormatError(
+            f"cannot read the mask {path}: no such file; give --mask an image "
+            "(.npy, .tif, .edf or HDF5)"
+        )
     if path.suffix == ".npy":
         image = _load_npy(path)
     elif h5py.is_hdf5(path):
@@ -240,13 +253,32 @@ def _q_edges(request: QmapRequest, q: NDArray[np.float64]) -> NDArray[np.float64
     q_min = float(q.min()) if request.q_min is None else request.q_min
     # The upper edge does not belong to its ring; the pixel farthest out shall.
     q_max = np.nextafter(q.max(), np.inf) if request.q_max is None else request.q_max
-    if request.n_q < 1 or not 0 <= q_min < q_max:
-        raise PartitionError(f"{request.n_q} rings from q {q_min:.4g} to {q_max:.4g}")
+    _require_rings(request, q_min, q_max, q)
     if request.spacing == "linear":
         return np.linspace(q_min, q_max, request.n_q + 1)
     if q_min <= 0:
-        raise PartitionError("rings that grow by a factor cannot begin at q = 0")
+        raise PartitionError(
+            f"rings that grow by a factor cannot begin at q = 0, got {q_min:.4g}: "
+            "give --q-min above 0, or leave out --log"
+        )
     return np.geomspace(q_min, q_max, request.n_q + 1)
+
+
+def _require_rings(
+    request: QmapRequest, q_min: float, q_max: float, q: NDArray[np.float64]
+) -> None:
+    reach = f"the usable pixels reach from {q.min():.4g} to {q.max():.4g} 1/angstrom"
+    if not 0 <= q_min < q_max:
+        raise PartitionError(
+            f"q_min {q_min:.4g} is not between 0 and q_max {q_max:.4g}: give --q-min "
+            f"below --q-max; {reach}"
+        )
+    n_bins = request.n_q * request.n_phi
+    if not 1 <= n_bins <= q.size:
+        raise PartitionError(
+            f"{request.n_q} rings of {request.n_phi} sectors are {n_bins} bins for "
+            f"{q.size} usable pixels: give a smaller --n-q or --n-phi"
+        )
 
 
 def _given_mask(request: QmapRequest) -> NDArray[np.bool_] | None:
@@ -257,19 +289,22 @@ def _given_mask(request: QmapRequest) -> NDArray[np.bool_] | None:
 
 
 def _load_npy(path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (*DAMAGE, EOFError, SyntaxError) as error:
-        raise FileFormatError(f"{path} is not a plain .npy array") from error
+    with open_npy(path) as image:
+        return image.read()
 
 
 def _load_hdf5(path: Path) -> NDArray[Any]:
     with open_hdf5(path) as file:
-        images = [name for name in array_datasets(file, {2}) if name != "/qmap/mask"]
-        if "/qmap/mask" in file:
-            return read_numbers(file, "/qmap/mask")
-        if len(images) != 1:
-            raise FileFormatError(f"{path}: which image is the mask? {images}")
+        if holds(file, _MASK):
+            return read_numbers(file, _MASK)
+        images = list(array_datasets(file, {2}))
+        if not images:
+            raise FileFormatError(f"{path} holds no image of numbers to be a mask")
+        if len(images) > 1:
+            raise FileFormatError(
+                f"{path}: which of {len(images)} images is the mask? "
+                f"{', '.join(images)}. Keep one only, or name it {_MASK}"
+            )
         return read_numbers(file, images[0])
 
 

@@ -22,6 +22,7 @@ from ainerd_bluesky.errors import (
 )
 from tiled_adapters.decode import iter_frames
 from tiled_adapters.files import local_path, open_hdf5, require_dataset, require_under
+from tiled_adapters.monitor import read_monitor
 
 __all__ = ["RunFrames", "read_run", "require_technique"]
 
@@ -54,6 +55,8 @@ class RunFrames:
         Data key of the detector.
     frame_time : float or None
         Start-to-start time of frames, in seconds; None if the run does not tell.
+    monitor : ndarray of float64, shape (n_frames,), or None
+        Beam monitor; None where it does not normalise the frames.
     start, stop : dict
         Documents of the run.
     node : ArrayClient
@@ -66,6 +69,7 @@ class RunFrames:
     dataset: str | None
     field: str
     frame_time: float | None
+    monitor: NDArray[np.float64] | None
     start: Mapping[str, Any]
     stop: Mapping[str, Any]
     node: ArrayClient
@@ -116,14 +120,14 @@ def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFra
     Returns
     -------
     RunFrames
-        Nothing is read yet.
+        No frame is read yet.
 
     Notes
     -----
     A run of another technique, without frames of that detector, or without the frame
-    time that is configured, is an `UnsuitableRunError`. A run of several events with
-    several frames each is a `FrameStackError`: time passes between events, so their
-    frames are no one series.
+    time or monitor that is configured, is an `UnsuitableRunError`. A run of several
+    events with several frames each is a `FrameStackError`: time passes between events,
+    so their frames are no one series. So is a monitor that does not fit the frames.
     A run that is not there or not finished is a `RunNotReadyError`: worth another try.
     """
     run = _finished_run(catalog, run_uid, config.catalog.raw)
@@ -132,13 +136,15 @@ def read_run(catalog: Container, run_uid: str, config: BeamlineConfig) -> RunFra
     node = _detector_node(run, run_uid, config)
     path, dataset = _direct_access(node, config.catalog.allowed_roots)
     n_rows, n_cols = node.shape[-2:]
+    n_frames = _series_length(node.shape, stop, config)
     return RunFrames(
-        shape=(_series_length(node.shape, stop, config), n_rows, n_cols),
+        shape=(n_frames, n_rows, n_cols),
         dtype=node.dtype,
         path=path,
         dataset=dataset,
         field=config.detector.field,
         frame_time=_frame_time(run, start, config),
+        monitor=read_monitor(run, n_frames, config),
         start=start,
         stop=stop,
         node=node,

@@ -25,7 +25,7 @@ from tiled_adapters.catalog import create_container
 from tiled_adapters.files import local_path
 from tiled_adapters.formats.adapters import CatalogNode
 from tiled_adapters.formats.qmap import read_partition
-from tiled_adapters.formats.readers import open_frames
+from tiled_adapters.formats.readers import frames_adapter, open_frames
 from tiled_adapters.publish import check_key
 from tiled_adapters.specs import RESULTS, TWO_TIME
 
@@ -136,7 +136,8 @@ class TwoTimeAdapter(Adapter[ArrayStructure]):
                 f"q_bin must be 1..{partition.n_q_bins}, got {self._q_bin}"
             )
         roi_mask = partition.roi_map == self._q_bin
-        with open_frames(self._frames, self._dataset) as source:
+        adapter = frames_adapter(self._frames, self._dataset)
+        with adapter.open_alone(self._frames, self._dataset) as source:
             _require_short(source.shape[0])
             if source.usable_pixels is not None:
                 roi_mask &= source.usable_pixels

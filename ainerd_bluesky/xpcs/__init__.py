@@ -7,7 +7,9 @@ Conventions, here and in everything that is stored:
 * The baseline is 1: frames that have nothing in common give C = 1.
 * The diagonal of a map holds the shot noise of each frame with itself. It is kept in
   the map and left out of g2 and of every fit.
-* Frames without photons are nan in a map and do not count in g2.
+* Frames without photons are nan in a map and do not count in g2 where their own mean
+  would divide them; for the normalisations `symmetric`, `monitor` and `none` they are
+  data like any others.
 * q-bins are numbered from 1; 0 in a `roi_map` is a pixel that is not used.
 """
 
@@ -29,6 +31,7 @@ from ainerd_bluesky.xpcs.event_correlation import (
 from ainerd_bluesky.xpcs.events import EventSeries
 from ainerd_bluesky.xpcs.frame_reduction import reduce_events, reduce_frames
 from ainerd_bluesky.xpcs.long_scan import LongScan
+from ainerd_bluesky.xpcs.map_quality import check_map
 from ainerd_bluesky.xpcs.map_reduction import reduce_maps
 from ainerd_bluesky.xpcs.multi_resolution import MultiResolutionTwoTime
 from ainerd_bluesky.xpcs.one_time import (
@@ -38,7 +41,7 @@ from ainerd_bluesky.xpcs.one_time import (
     multi_tau_lags,
 )
 from ainerd_bluesky.xpcs.pixels import find_pixel_defects
-from ainerd_bluesky.xpcs.quality import Quality, check_map, check_series
+from ainerd_bluesky.xpcs.quality import Quality, check_series
 from ainerd_bluesky.xpcs.reduction import Reduction, refused
 from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
 from ainerd_bluesky.xpcs.roi import QPartition, ring_partition

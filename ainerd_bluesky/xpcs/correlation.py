@@ -26,7 +26,7 @@ from ainerd_bluesky.xpcs.products import (
     TileBuffer,
 )
 from ainerd_bluesky.xpcs.q_bin import QBin
-from ainerd_bluesky.xpcs.tiles import add_lag_sums_into, place_into, row_blocks
+from ainerd_bluesky.xpcs.tiles import add_lag_sums_into, mirror, row_blocks
 
 __all__ = ["BinCorrelation", "correlate_bin", "empty_maps"]
 
@@ -43,7 +43,7 @@ class BinCorrelation:
     ----------
     two_time : ndarray of float32, shape (n_frames, n_frames)
         Baseline 1 (photons^2 where nothing normalises); rows and columns of frames
-        that are not good, or without photons, are nan.
+        that take no part, see `used_frames`, are nan.
     g2 : ndarray of float64, shape (n_frames - 1,)
         For lags from 1; nan where no pair of frames is known.
     n_pairs : ndarray of int64, shape (n_frames - 1,)
@@ -225,43 +225,45 @@ class _MapBuilder:
         self._ratio_sums = np.zeros(n_frames)
         self._diagonal = np.zeros(n_frames)
         self._weights = self._norm.weights**2 / max(self._norm.n_pixels.sum(), 1)
-        self._factors = self._norm.factors.astype(np.float32)
+        # One row of factors for each static bin takes its weight in: a pass less.
+        self._is_folded = len(self._norm.factors) == len(self._ranges)
+        scale = np.sqrt(self._weights)[:, None] if self._is_folded else 1.0
+        self._factors = (self._norm.factors * scale).astype(np.float32)
         # No sum of products is above the largest count times the largest frame sum.
         self._highest = self._frames.peak * self._norm.sums.max(axis=1, initial=0)
-        self._total, self._part = TileBuffer(np.float32), TileBuffer(np.float32)
-        self._outer = TileBuffer(np.float32)
+        self._part, self._outer = TileBuffer(np.float32), TileBuffer(np.float32)
 
     def correlate_into(self, two_time: NDArray[np.float32]) -> BinCorrelation:
         """Fill the map, and return it with its g2."""
         for rows in row_blocks(len(two_time)):
-            tile = self._normalised_tile(rows, slice(rows.start, len(two_time)))
-            place_into(two_time, tile, rows.start)
+            tile = two_time[rows, rows.start :]
+            self._fill(tile, rows)
             if self._config.estimator == "mean-of-ratios":
-                add_lag_sums_into(self._ratio_sums, tile, np.inf)
+                add_lag_sums_into(self._ratio_sums, tile.copy(), np.inf)
+            mirror(two_time, rows)
         self._finish_into(two_time)
         n_pairs = pair_counts(self._norm.is_used)
         return BinCorrelation(two_time, self._g2(n_pairs), n_pairs, self._frames.engine)
 
-    def _normalised_tile(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Return normalised products of some frames with all later ones."""
-        shape = (rows.stop - rows.start, columns.stop - columns.start)
-        total = self._total.tile(*shape)
+    def _fill(self, tile: NDArray[np.float32], rows: slice) -> None:
+        """Write normalised products of some frames with all later ones."""
+        columns = slice(rows.start, rows.start + tile.shape[1])
         if not self._ranges:
-            total[...] = 0
+            tile[...] = 0
         for static_bin, pixels in enumerate(self._ranges):
             products = self._frames.tile(rows, columns, pixels)
             self._sum_up(products, static_bin, rows)
-            part = total if static_bin == 0 else self._part.tile(*shape)
+            part = tile if static_bin == 0 else self._part.tile(*tile.shape)
             # Two passes, of which the first only converts, take half the time of one.
             np.copyto(part, products, casting="same_kind")
-            part *= np.float32(self._weights[static_bin])
-            if len(self._factors) > 1:
+            if self._is_folded:
                 part *= self._outer_factors(static_bin, rows, columns)
+            else:
+                part *= np.float32(self._weights[static_bin])
             if static_bin > 0:
-                total += part
-        if len(self._factors) == 1:
-            total *= self._outer_factors(0, rows, columns)
-        return total
+                tile += part
+        if not self._is_folded:
+            tile *= self._outer_factors(0, rows, columns)
 
     def _sum_up(self, products: NDArray[Any], static_bin: int, rows: slice) -> None:
         """Take what has to be exact from the products of one static bin."""

@@ -7,6 +7,7 @@ from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.errors import ConfigError, FrameStackError
 from ainerd_bluesky.xpcs.frame_levels import FrameLevels
 from ainerd_bluesky.xpcs.multi_resolution import MultiResolutionTwoTime
+from ainerd_bluesky.xpcs.normalisation import used_frames
 from ainerd_bluesky.xpcs.pixel_sets import binned, ratio
 from ainerd_bluesky.xpcs.q_bin import QBin
 
@@ -139,13 +140,14 @@ class LongScan:
         """
         levels = self._levels or FrameLevels(0, self._lags_per_level)
         sums = levels.sums
-        is_seen = np.concatenate([np.zeros(0, bool), *self._good]) & (sums > 0)
+        is_good = np.concatenate([np.zeros(0, bool), *self._good])
+        is_used = used_frames(sums > 0, is_good, self._kind)
         n_pixels = int((self._weights > 0).sum())
         factors = sums
         if self._kind == "none":
-            factors = n_pixels * is_seen.astype(np.float64)
+            factors = n_pixels * is_used.astype(np.float64)
         elif self._kind == "monitor":
-            beam = np.where(is_seen, np.concatenate(self._monitor), 0.0)
+            beam = np.where(is_used, np.concatenate(self._monitor), 0.0)
             factors = beam * float(ratio(sums.sum(), beam.sum(), fill=0.0))
         return MultiResolutionTwoTime(
             factors=factors,

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ainerd_bluesky.errors import TwoTimeError
+from ainerd_bluesky.xpcs.map_quality import check_map
 from ainerd_bluesky.xpcs.one_time import g2_err_from_two_time, g2_from_two_time
-from ainerd_bluesky.xpcs.quality import Quality, check_map
+from ainerd_bluesky.xpcs.quality import Quality
 from ainerd_bluesky.xpcs.reduction import (
     ESTIMATORS,
     Reduction,

@@ -19,11 +19,13 @@ __all__ = [
     "pair_counts",
     "static_ranges",
     "static_sums",
+    "used_frames",
 ]
 
 Floats = NDArray[np.float64]
 
 _OVER_STATIC_BINS = {"static", "static-frame", "symmetric"}
+_WITHOUT_FRAME_MEANS = {"symmetric", "monitor", "none"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class Normalisation:
         Photons of each frame; times the weight of each pixel where that differs within
         a static bin. They are the pairs of photons with themselves.
     is_used : ndarray of bool, shape (n_frames,)
-        Good frames with photons.
+        Frames that take part, see `used_frames`.
     is_symmetric : bool
         Whether frames are divided by the means of all frames that enter before and
         after a delay, not by their own.
@@ -126,6 +128,43 @@ class Normalisation:
             sums=sums,
             is_used=self.is_used,
         )
+
+
+def used_frames(
+    is_lit: NDArray[np.bool_], is_good: NDArray[np.bool_], normalisation: str
+) -> NDArray[np.bool_]:
+    """Tell which frames of a q-bin take part in its correlation.
+
+    A frame without photons has no mean to be divided by. Where something else divides,
+    it is a measurement of no photons: to leave it out would leave brighter ones.
+
+    Parameters
+    ----------
+    is_lit : ndarray of bool, shape (n_frames,)
+        Frames with photons in the q-bin.
+    is_good : ndarray of bool, shape (n_frames,)
+        Frames that are not bad: lost ones are, and without photons too.
+    normalisation : str
+        As in `CorrelationConfig`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_frames,)
+        Good frames; those with photons where their own mean divides, and none at all
+        where no frame has photons.
+
+    Examples
+    --------
+    >>> is_lit, is_good = np.array([True, False, True]), np.array([True, True, False])
+    >>> used_frames(is_lit, is_good, "frame")
+    array([ True, False, False])
+    >>> used_frames(is_lit, is_good, "monitor")
+    array([ True,  True, False])
+    """
+    is_lit = is_lit & is_good
+    if normalisation in _WITHOUT_FRAME_MEANS and is_lit.any():
+        return is_good
+    return is_lit
 
 
 def arranged(q_bin: SomeBin, config: CorrelationConfig) -> SomeBin:
@@ -228,7 +267,7 @@ def normalise(
         Static bins without any photon are left out where their own mean divides.
     """
     kind = config.normalisation
-    is_used = q_bin.is_good & (sums.sum(axis=0) > 0)
+    is_used = used_frames(sums.sum(axis=0) > 0, q_bin.is_good, kind)
     # In one layout, so that equal sums are added in the same order, to the bit.
     sums = np.ascontiguousarray(np.where(is_used, sums, 0.0))
     totals = sums.sum(axis=1)

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.xpcs.level_pairs import level_pairs
 from ainerd_bluesky.xpcs.multi_tau import PairPlan, coarser
+from ainerd_bluesky.xpcs.normalisation import used_frames
 from ainerd_bluesky.xpcs.pixel_means import pixel_means
 from ainerd_bluesky.xpcs.pixel_sets import binned, frame_factors, leaving_out, ratio
 from ainerd_bluesky.xpcs.q_bin import BinLayout, EventBin, QBin
@@ -41,28 +42,28 @@ def means_of_ratios(
     -------
     g2 : ndarray of float64, shape (n_blocks + 1, n_lags, n_ages)
         Of all pixels first, then without each block; nan where nothing is known.
-    is_seen : ndarray of bool, shape (n_frames,)
-        Good frames with photons.
+    is_used : ndarray of bool, shape (n_frames,)
+        Frames that take part.
     """
     n_blocks = int(blocks.max(initial=-1)) + 1
     total = np.zeros((n_blocks + 1, *plan.shape))
     n_known = np.zeros_like(total)
-    is_seen = np.zeros(plan.n_frames, bool)
+    is_used = np.zeros(plan.n_frames, bool)
     for inside in _parts(q_bin, normalisation):
         part = q_bin.taking(np.flatnonzero(inside))
-        weights, is_lit, correction = _weights(part, normalisation)
-        is_used = (weights > 0).astype(np.float64)
+        weights, is_frame_used, correction = _weights(part, normalisation)
+        is_pixel_used = (weights > 0).astype(np.float64)
         profiles, sums = _pair_profiles(part, plan, weights, blocks[inside], n_blocks)
-        n_pixels = leaving_out(binned(blocks[inside], is_used, n_blocks))
+        n_pixels = leaving_out(binned(blocks[inside], is_pixel_used, n_blocks))
         factors = frame_factors(
-            leaving_out(sums), n_pixels, is_lit, part, normalisation
+            leaving_out(sums), n_pixels, is_frame_used, part, normalisation
         )
         g2 = _averaged(profiles, factors, n_pixels, plan) + correction
         share = n_pixels[:, None, None] * np.isfinite(g2)
         total += np.where(share > 0, g2, 0) * share
         n_known += share
-        is_seen |= is_lit
-    return ratio(total, n_known), is_seen
+        is_used |= is_frame_used
+    return ratio(total, n_known), is_used
 
 
 def _pair_profiles(
@@ -135,18 +136,19 @@ def _lit(q_bin: QBin | EventBin) -> tuple[Floats, NDArray[np.bool_]]:
 def _weights(
     q_bin: QBin | EventBin, normalisation: str
 ) -> tuple[Floats, NDArray[np.bool_], float]:
-    """Return weights of pixels, frames with photons and correction of the mean."""
+    """Return weights of pixels, frames that take part and correction of the mean."""
     totals, is_lit = _lit(q_bin)
+    is_used = used_frames(is_lit, q_bin.is_good, normalisation)
     if normalisation == "pixel":
         means = pixel_means(q_bin)
-        return means.weights, is_lit, means.correction
+        return means.weights, is_used, means.correction
     if normalisation in {"static", "symmetric"}:
         bins = q_bin.static_bins
         sizes = np.bincount(bins)
         photons = binned(bins, totals, len(sizes)) / sizes
-        weights = ratio(np.full(len(photons), float(is_lit.sum())), photons, fill=0.0)
-        return weights[bins], is_lit, 0.0
-    return np.ones(len(totals)), is_lit, 0.0
+        weights = ratio(np.full(len(photons), float(is_used.sum())), photons, fill=0.0)
+        return weights[bins], is_used, 0.0
+    return np.ones(len(totals)), is_used, 0.0
 
 
 def _averaged(

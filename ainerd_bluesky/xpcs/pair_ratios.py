@@ -9,7 +9,7 @@ from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.xpcs.block_sums import BlockSums
 from ainerd_bluesky.xpcs.level_pairs import event_pair_sums
 from ainerd_bluesky.xpcs.multi_tau import PairPlan
-from ainerd_bluesky.xpcs.normalisation import arranged
+from ainerd_bluesky.xpcs.normalisation import arranged, used_frames
 from ainerd_bluesky.xpcs.pair_means import means_of_ratios
 from ainerd_bluesky.xpcs.pair_sums import PairSums, lag_products, pair_sums
 from ainerd_bluesky.xpcs.pixel_means import pixel_means
@@ -88,10 +88,10 @@ def pair_ratios(
     q_bin = arranged(q_bin, config)
     blocks = pixel_blocks(q_bin.static_bins, n_blocks)
     if config.estimator == "mean-of-ratios":
-        g2, is_seen = means_of_ratios(q_bin, plan, config.normalisation, blocks)
+        g2, is_used = means_of_ratios(q_bin, plan, config.normalisation, blocks)
     else:
-        g2, is_seen = _ratios_of_sums(q_bin, plan, config, blocks)
-    good = is_seen.astype(np.float64)
+        g2, is_used = _ratios_of_sums(q_bin, plan, config, blocks)
+    good = is_used.astype(np.float64)
     n_pairs = lag_products(good, good, plan).astype(np.int64)
     return PairRatios(g2[0], jackknife(g2[1:]), n_pairs, g2[1:])
 
@@ -102,13 +102,13 @@ def _ratios_of_sums(
     config: CorrelationConfig,
     blocks: Integers,
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return g2, shape (n_sets, n_lags, n_ages), and which frames have photons."""
+    """Return g2, shape (n_sets, n_lags, n_ages), and which frames take part."""
     sets = _summed(q_bin, plan, config, blocks)
-    is_seen = sets.sums.total.sum(axis=0) > 0
     kind = config.normalisation
+    is_used = used_frames(sets.sums.total.sum(axis=0) > 0, q_bin.is_good, kind)
     if kind in {"static-frame", "symmetric"}:
-        return _over_static_bins(sets, plan, kind, is_seen), is_seen
-    return _over_whole_bin(sets, plan, q_bin, kind, is_seen), is_seen
+        return _over_static_bins(sets, plan, kind, is_used), is_used
+    return _over_whole_bin(sets, plan, q_bin, kind, is_used), is_used
 
 
 def _summed(
@@ -172,7 +172,7 @@ def _over_whole_bin(
     plan: PairPlan,
     q_bin: BinLayout,
     kind: str,
-    is_seen: NDArray[np.bool_],
+    is_used: NDArray[np.bool_],
 ) -> Floats:
     """Return g2 of each set, shape (n_sets, n_lags, n_ages)."""
     weights, n_pixels = np.ones_like(sets.n_pixels), sets.n_pixels.sum(axis=1)
@@ -183,16 +183,16 @@ def _over_whole_bin(
         n_pixels = np.where(totals > 0, sets.n_pixels, 0).sum(axis=1)
     products = np.einsum("sb,sbla->sla", weights**2, sets.products)
     sums = sets.sums.weighted(weights)
-    factors = frame_factors(sums, n_pixels, is_seen, q_bin, kind)
+    factors = frame_factors(sums, n_pixels, is_used, q_bin, kind)
     norms = lag_products(factors, factors, plan)
     return ratio(products * n_pixels[:, None, None], norms) + sets.correction
 
 
 def _over_static_bins(
-    sets: _Sets, plan: PairPlan, kind: str, is_seen: NDArray[np.bool_]
+    sets: _Sets, plan: PairPlan, kind: str, is_used: NDArray[np.bool_]
 ) -> Floats:
     """Return the mean of g2 of the static bins, shape (n_sets, n_lags, n_ages)."""
-    good = is_seen.astype(np.float64)
+    good = is_used.astype(np.float64)
     n_pairs = lag_products(good, good, plan)
     g2 = np.empty((len(sets.products), *plan.shape))
     # Set after set: all sums at once would take the memory of a dense q-bin.

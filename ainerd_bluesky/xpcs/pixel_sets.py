@@ -87,7 +87,7 @@ def leaving_out(values: Floats) -> Floats:
 def frame_factors(
     sums: Floats,
     n_pixels: Floats,
-    is_seen: NDArray[np.bool_],
+    is_used: NDArray[np.bool_],
     q_bin: BinLayout,
     normalisation: str,
 ) -> Floats:
@@ -99,8 +99,8 @@ def frame_factors(
         Counts of each set of pixels, after division by their own means.
     n_pixels : ndarray of float64, shape (n_sets,)
         Pixels of each set.
-    is_seen : ndarray of bool, shape (n_frames,)
-        Good frames with photons.
+    is_used : ndarray of bool, shape (n_frames,)
+        Frames that take part.
     q_bin : BinLayout
         For its monitor.
     normalisation : str
@@ -112,9 +112,9 @@ def frame_factors(
         0 for a frame that takes no part.
     """
     if normalisation in {"none", "symmetric"}:
-        return n_pixels[:, None] * is_seen
+        return n_pixels[:, None] * is_used
     if normalisation == "monitor" and q_bin.monitor is not None:
-        beam = np.where(is_seen, q_bin.monitor, 0.0)
+        beam = np.where(is_used, q_bin.monitor, 0.0)
         return ratio(sums.sum(axis=1), beam.sum(), fill=0.0)[:, None] * beam
     return sums
 

@@ -15,6 +15,10 @@ __all__ = ["BinLayout", "EventBin", "QBin", "SomeBin", "checked_bin"]
 
 Integers = NDArray[np.int64]
 
+# Maps are made in single precision, of squares of counts and of one over those: this
+# far from 1 there is room left for frames that are much darker or brighter.
+_SMALLEST_PEAK, _LARGEST_PEAK = 1e-12, 1e12
+
 
 @dataclass(frozen=True, eq=False)
 class BinLayout:
@@ -98,14 +102,15 @@ class QBin(BinLayout):
         -------
         QBin
             With labels of static bins that rise from 0 without gaps; a length that
-            does not fit the counts, or counts that are no real numbers, are a
-            FrameStackError.
+            does not fit the counts, counts that are no real numbers, or fractions that
+            single precision cannot multiply, are a FrameStackError.
         """
         counts = checked_counts(counts)
         layout = BinLayout.of_shape(counts.shape, static_bins, is_good, monitor)
         good = layout.is_good
         if counts.dtype.kind == "f":
             good = good & np.isfinite(counts).all(axis=1)
+            _check_size(counts, good)
         return cls(layout.static_bins, good, layout.monitor, counts)
 
     def taking(self, pixels: Integers) -> Self:
@@ -190,6 +195,15 @@ def checked_bin(
     if isinstance(counts, BinEvents):
         return EventBin.checked(counts, static_bins, is_good, monitor)
     return QBin.checked(counts, static_bins, is_good, monitor)
+
+
+def _check_size(counts: Counts, is_good: NDArray[np.bool_]) -> None:
+    highest = float(np.max(counts, where=is_good[:, None], initial=0))
+    if highest > 0 and not _SMALLEST_PEAK <= highest <= _LARGEST_PEAK:
+        raise FrameStackError(
+            f"the largest count is {highest:.3g}, a two-time map takes photons: scale "
+            f"the counts to between {_SMALLEST_PEAK:g} and {_LARGEST_PEAK:g}"
+        )
 
 
 def _check_length(name: str, values: NDArray[Any], n_wanted: int, what: str) -> None:

@@ -1,6 +1,7 @@
 """Photon counts of the pixels inside the q-bins, frame after frame."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,8 +18,8 @@ Counts: TypeAlias = NDArray[Any]
 class PixelSeries:
     """Counts of the pixels inside the regions of interest, frame after frame.
 
-    Only these pixels are kept, in the smallest integer type that holds each block, so
-    memory follows the regions and not the detector. Iterating gives `counts` of each
+    Only these pixels are kept, in the smallest integer type that holds them, so memory
+    follows the regions and not the detector. Iterating gives `counts` of each
     q-bin in turn.
 
     Parameters
@@ -73,12 +74,13 @@ class PixelSeries:
         labels = roi_map.ravel()[self._pixels]
         static = labels if static_map is None else static_map.ravel()[self._pixels]
         # Static bins lie side by side, so that each is a range of columns.
-        self._order = np.lexsort((static, labels))
-        self._static = None if static_map is None else static[self._order]
-        self._edges = np.searchsorted(
-            labels[self._order], np.arange(1, self.n_q_bins + 2)
-        )
-        self._blocks: list[Counts] = []
+        order = np.lexsort((static, labels))
+        edges = np.searchsorted(labels[order], np.arange(1, self.n_q_bins + 2))
+        columns = [slice(*pair) for pair in pairwise(edges.tolist())]
+        self._bins = [_GrowingCounts(order[part]) for part in columns]
+        self._static: list[NDArray[np.int64]] | None = None
+        if static_map is not None:
+            self._static = [_ranks(static[order[part]]) for part in columns]
         self._missing: list[NDArray[np.bool_]] = []
         self._saturation: int | None = None
         self.n_frames = 0
@@ -98,7 +100,7 @@ class PixelSeries:
     @property
     def n_bytes(self) -> int:
         """Memory that the counts take."""
-        return sum(block.nbytes for block in self._blocks)
+        return sum(counts.rows.nbytes for counts in self._bins)
 
     @property
     def is_missing(self) -> NDArray[np.bool_]:
@@ -141,7 +143,9 @@ class PixelSeries:
             counts[is_missing] = 0
         self._check(counts)
 
-        self._blocks.append(np.take(_smallest(counts), self._order, axis=1))
+        counts = _smallest(counts)
+        for bin_counts in self._bins:
+            bin_counts.append(counts)
         self._missing.append(is_missing)
         self.n_frames += len(frames)
         if frames.dtype.kind == "u":
@@ -163,10 +167,7 @@ class PixelSeries:
             frames hold fractions); pixels in the order of the static bins, and of the
             detector inside of them.
         """
-        columns = self._columns(q_bin)
-        if not self._blocks:
-            return np.zeros((0, columns.stop - columns.start), np.uint8)
-        return np.concatenate([block[:, columns] for block in self._blocks])
+        return self._bins[self._index(q_bin)].rows
 
     def static_bins(self, q_bin: int) -> NDArray[np.int64] | None:
         """Return which static bin each pixel of a q-bin belongs to.
@@ -181,13 +182,8 @@ class PixelSeries:
         ndarray of int64, shape (n_pixels,), or None
             Rising labels 0 .. n, in the order of `counts`; None without static bins.
         """
-        columns = self._columns(q_bin)
-        if self._static is None:
-            return None
-        labels: NDArray[np.int64] = np.unique(
-            self._static[columns], return_inverse=True
-        )[1]
-        return labels
+        index = self._index(q_bin)
+        return None if self._static is None else self._static[index]
 
     def frame_means(self) -> NDArray[np.float64]:
         """Return the mean counts per pixel of each frame in each q-bin.
@@ -203,10 +199,10 @@ class PixelSeries:
                 means[:, index] = counts.mean(axis=1, dtype=np.float64)
         return means
 
-    def _columns(self, q_bin: int) -> slice:
+    def _index(self, q_bin: int) -> int:
         if not 1 <= q_bin <= self.n_q_bins:
             raise PartitionError(f"q_bin must lie in 1 .. {self.n_q_bins}, got {q_bin}")
-        return slice(self._edges[q_bin - 1], self._edges[q_bin])
+        return q_bin - 1
 
     def _check(self, counts: Counts) -> None:
         if counts.dtype.kind == "f" and not np.isfinite(counts).all():
@@ -215,12 +211,54 @@ class PixelSeries:
                 f"frame {self.n_frames + first} holds infinity inside a "
                 "region of interest"
             )
-        if counts.size > 0 and counts.min() < 0:
+        if counts.dtype.kind in "if" and counts.size > 0 and counts.min() < 0:
             first = int(np.argmin(counts.min(axis=1)))
             raise FrameStackError(
                 f"frame {self.n_frames + first} holds a negative count inside a "
                 f"region of interest: {counts.min()}"
             )
+
+
+class _GrowingCounts:
+    """Counts of one q-bin, in memory that doubles when it is full.
+
+    Parameters
+    ----------
+    columns : ndarray of int64, shape (n_pixels,)
+        Columns of each block that belong to the q-bin, in its order.
+    """
+
+    def __init__(self, columns: NDArray[np.int64]) -> None:
+        self._columns = columns
+        self._memory = np.zeros((0, len(columns)), np.uint8)
+        self._n_rows = 0
+
+    @property
+    def rows(self) -> Counts:
+        """Counts so far, shape (n_frames, n_pixels): no copy, not to be changed."""
+        return self._memory[: self._n_rows]
+
+    def append(self, block: Counts) -> None:
+        """Add the columns of a block of frames."""
+        n_rows = self._n_rows + len(block)
+        dtype = np.promote_types(self._memory.dtype, block.dtype)
+        if n_rows > len(self._memory) or dtype != self._memory.dtype:
+            capacity = max(n_rows, 2 * self._n_rows)
+            memory = np.empty((capacity, len(self._columns)), dtype)
+            memory[: self._n_rows] = self.rows
+            self._memory = memory
+        if block.dtype != dtype:
+            block = block.astype(dtype)
+        # No column is out of range, and without a mode that says so numpy copies twice.
+        new = self._memory[self._n_rows : n_rows]
+        np.take(block, self._columns, axis=1, out=new, mode="clip")
+        self._n_rows = n_rows
+
+
+def _ranks(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return labels 0 .. n in the order of those given."""
+    ranks: NDArray[np.int64] = np.unique(labels, return_inverse=True)[1]
+    return ranks
 
 
 def _smallest(counts: Counts) -> Counts:

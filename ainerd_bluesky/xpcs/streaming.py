@@ -215,19 +215,22 @@ class StreamingTwoTime:
     def _catch_up(self, q_bin: int) -> QBin:
         """Multiply the frames that were not yet, and return the q-bin."""
         data = arranged(self._q_bin(q_bin), self.config)
-        ranges, n_frames = static_ranges(data), len(data.counts)
+        first, n_frames = self._n_correlated[q_bin - 1], len(data.counts)
+        if first == n_frames > 0:
+            return data
+        ranges = static_ranges(data)
         sums, lag_sums = np.zeros((2, len(ranges), n_frames))
-        old = self._lag_sums[q_bin - 1]
-        lag_sums[:, : old.shape[1]] = old
+        sums[:, :first] = self._sums[q_bin - 1]
+        lag_sums[:, :first] = self._lag_sums[q_bin - 1]
+        new = self._products.prepare(data.counts[first:], data.is_good[first:])
         prepared = self._products.prepare(data.counts, data.is_good)
-        for rows in row_blocks(n_frames, self._n_correlated[q_bin - 1]):
-            for static_bin, pixels in enumerate(ranges):
-                highest = prepared.peak**2 * (pixels.stop - pixels.start)
+        for static_bin, pixels in enumerate(ranges):
+            sums[static_bin, first:] = new.sums(pixels)
+            highest = prepared.peak**2 * (pixels.stop - pixels.start)
+            for rows in row_blocks(n_frames, first):
                 tile = prepared.tile(rows, slice(0, rows.stop), pixels)
                 # Backwards in time, so that it begins on the diagonal.
                 add_lag_sums_into(lag_sums[static_bin], tile[::-1, ::-1], highest)
-        for static_bin, pixels in enumerate(ranges):
-            sums[static_bin] = prepared.sums(pixels)
         self._sums[q_bin - 1], self._lag_sums[q_bin - 1] = sums, lag_sums
         self._n_correlated[q_bin - 1] = n_frames
         return data

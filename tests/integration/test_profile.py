@@ -34,7 +34,7 @@ def environment(tmp_path):
 def ipython(environment, *arguments):
     command = [sys.executable, "-m", "IPython", *arguments]
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120
+        command, env=environment, capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -53,7 +53,7 @@ def test_an_ipython_session_has_the_callbacks(beamline_file, environment, tmp_pa
 
 LIVE = """
 [uid] = RE(xpcs_scan(detector, stage, samples[2], n_frames=200))
-label = ainerd.follower.follow(uid).result(timeout=90)["label"]
+label = ainerd.follower.follow(uid).result(timeout=200)["label"]
 print("SCANNED", ainerd.outbox.job(uid).payload["sample"], label)
 """
 
@@ -73,6 +73,7 @@ def test_a_scan_in_the_demo_session_shows_its_label(
     said = ipython(
         {**environment, "AINERD_DEMO": str(folder)}, "--profile=demo", "-c", LIVE
     )
+    assert "SCANNED sample-03 " in said, said
     label = said.partition("SCANNED sample-03 ")[2].split()[0]
     assert re.search(rf"scan 1  sample-03  {label}.* s after the scan", said)
 

@@ -218,7 +218,7 @@ class FramesAdapter(FileArrayAdapter):
         )
 
     def _load(self, start: int, stop: int) -> NDArray[Any]:
-        with self.open(self._path, self._dataset) as source:
+        with self.open_alone(self._path, self._dataset) as source:
             if source.shape[0] < stop:
                 raise FileFormatError(
                     f"{self._path} has {source.shape[0]} frames, fewer than registered"
@@ -231,6 +231,29 @@ class FramesAdapter(FileArrayAdapter):
         path: Path, dataset: str | None = None, /
     ) -> AbstractContextManager[FrameSource | EventSource]:
         """Open the frames of a file."""
+
+    @classmethod
+    def open_alone(
+        cls, path: Path, dataset: str | None = None, /
+    ) -> AbstractContextManager[FrameSource | EventSource]:
+        """Open the frames of a file, and nothing above its folder.
+
+        A server was told which folders it may read; what the files of a format keep
+        in the folder above is for those who register them.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        dataset : str, optional
+            Path inside it, where the format leaves it open.
+
+        Returns
+        -------
+        context manager of FrameSource or EventSource
+            Without what only a file above tells, such as the frame time.
+        """
+        return cls.open(path, dataset)
 
 
 def _range_of(leading: int | slice, length: int) -> tuple[int, int, int | slice]:

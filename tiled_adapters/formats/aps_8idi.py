@@ -24,6 +24,7 @@ from tiled_adapters.formats.facts import read_times
 from tiled_adapters.formats.half_maps import map_shape, read_maps
 from tiled_adapters.formats.qmap import bin_values
 from tiled_adapters.formats.records import FrameSource, TwoTimeFile
+from tiled_adapters.links import follow
 
 __all__ = [
     "Aps8IdiFramesAdapter",
@@ -46,7 +47,7 @@ def is_result(file: h5py.File) -> bool:
 
 def is_raw(file: h5py.File) -> bool:
     """Return whether an open file holds raw frames as EPICS writes them."""
-    return holds(file, _FRAMES) and isinstance(file[_FRAMES], h5py.Dataset)
+    return isinstance(follow(file, _FRAMES), h5py.Dataset)
 
 
 def read_result(path: Path) -> TwoTimeFile:

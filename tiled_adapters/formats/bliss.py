@@ -23,6 +23,7 @@ from tiled_adapters.formats.adapters import FramesAdapter
 from tiled_adapters.formats.facts import present, read_energy, read_facts, read_times
 from tiled_adapters.formats.records import FrameSource, StackRange
 from tiled_adapters.formats.stacks import counting_pixels
+from tiled_adapters.links import Elsewhere, follow, has_own_values
 
 __all__ = ["BlissAdapter", "is_bliss", "open_scan", "scan_frame_time"]
 
@@ -117,11 +118,25 @@ def _stacks(file: h5py.File, scan: str | None = None) -> list[str]:
     found = []
     for name in [scan] if scan else scans:
         group = f"/{name}/measurement"
-        for member in member_names(file, group):
-            item = file[group].get(member)
-            if isinstance(item, h5py.Dataset) and item.ndim == 3:
-                found.append(f"{group}/{member}")
+        found += [
+            f"{group}/{member}"
+            for member in member_names(file, group)
+            if _may_be_stack(follow(file, f"{group}/{member}"))
+        ]
     return found
+
+
+def _may_be_stack(item: object) -> bool:
+    """Return whether something may hold frames; no other file is opened for it."""
+    if isinstance(item, h5py.Dataset) and has_own_values(item):
+        return bool(item.ndim == 3)
+    return isinstance(item, h5py.Dataset | Elsewhere)
+
+
+def _shape(item: h5py.Dataset | Elsewhere | None) -> str:
+    if isinstance(item, h5py.Dataset) and has_own_values(item):
+        return str(item.shape)
+    return "(in other files)"
 
 
 def _chosen_stack(file: h5py.File, dataset: str | None) -> str:
@@ -131,7 +146,12 @@ def _chosen_stack(file: h5py.File, dataset: str | None) -> str:
     found = _stacks(file, match[1] if match else None)
     if len(found) == 1:
         return found[0]
-    listing = ", ".join(f"{name} {file[name].shape}" for name in found) or "none"
+    if not found:
+        raise FileFormatError(
+            f"{file.filename}: no frames below /SCAN/measurement, where BLISS puts "
+            f"them, for --dataset {dataset}"
+        )
+    listing = ", ".join(f"{name} {_shape(follow(file, name))}" for name in found)
     raise FileFormatError(
         f"{file.filename}: which frames? There are: {listing}. "
         "Name one with --dataset PATH (dataset=...)"
@@ -142,11 +162,14 @@ def _open_parts(
     stack: ExitStack, path: Path, file: h5py.File, name: str
 ) -> tuple[h5py.Dataset | StackRange, ...]:
     """Return the frames themselves, or the parts that a virtual dataset is made of."""
-    if not holds(file, name) or not isinstance(file[name], h5py.Dataset):
+    dataset = follow(file, name)
+    if isinstance(dataset, Elsewhere):
+        real = require_under(path.parent / dataset.filename, [path.parent])
+        return (require_dataset(stack.enter_context(open_hdf5(real)), dataset.path),)
+    if not isinstance(dataset, h5py.Dataset):
         raise FileFormatError(f"{file.filename}: {name} is not a dataset")
-    dataset = file[name]
     if not dataset.is_virtual:
-        return (_open_own(stack, path, dataset),)
+        return (require_dataset(file, name),)
     # HDF5 would follow the sources wherever they lead: they are opened one by one.
     sources = sorted(
         dataset.virtual_sources(), key=lambda s: s.vspace.get_select_bounds()[0][0]
@@ -158,12 +181,6 @@ def _open_parts(
             f"{path}: {name} has {dataset.shape[0]} frames, its sources {n_frames}"
         )
     return parts
-
-
-def _open_own(stack: ExitStack, path: Path, dataset: h5py.Dataset) -> h5py.Dataset:
-    """Open a dataset that a link may have led to, below the folder of the scan."""
-    real = require_under(Path(dataset.file.filename), [path.parent])
-    return require_dataset(stack.enter_context(open_hdf5(real)), dataset.name)
 
 
 def _open_source(

@@ -18,11 +18,19 @@ from tiled_adapters.files import (
 )
 from tiled_adapters.formats.adapters import MapsAdapter
 from tiled_adapters.formats.facts import present
-from tiled_adapters.formats.records import TwoTimeFile
+from tiled_adapters.formats.records import OneTimeFile, TwoTimeFile
 
-__all__ = ["ChxResultAdapter", "is_chx_result", "read_chx_result"]
+__all__ = [
+    "ChxResultAdapter",
+    "holds_chx_g2",
+    "is_chx_result",
+    "read_chx_g2",
+    "read_chx_result",
+]
 
 _MAPS = "/g12b"
+_G2 = "/g2"
+_TAUS = "/taus"
 _BINS = "/qval_dict"
 _FACTS = {
     "sample": "sample",
@@ -63,6 +71,54 @@ def read_chx_result(path: Path) -> TwoTimeFile:
             q_values=q_values,
             phi_values=phi_values,
             frame_time=_frame_time(file, n_frames),
+            metadata=_metadata(file),
+        )
+
+
+def holds_chx_g2(file: h5py.File) -> bool:
+    """Return whether an open file holds g2 of pyCHX."""
+    return all(holds(file, name) for name in (_G2, _TAUS, _BINS))
+
+
+def read_chx_g2(path: Path) -> OneTimeFile:
+    """Read the multi-tau g2 of a pyCHX result.
+
+    Parameters
+    ----------
+    path : Path
+        An HDF5 file with `g2`, `taus` and `qval_dict`.
+
+    Returns
+    -------
+    OneTimeFile
+        g2 of every region, without lag 0, where it holds the shot noise; errors are
+        nan, because pyCHX writes none.
+
+    Raises
+    ------
+    FileFormatError
+        If the file is damaged or its parts do not fit.
+    """
+    with open_hdf5(path) as file:
+        g2 = read_numbers(file, _G2).astype(np.float64)
+        taus = read_numbers(file, _TAUS).astype(np.float64).reshape(-1)
+        if g2.ndim != 2 or len(g2) != taus.size:
+            raise FileFormatError(
+                f"{file.filename}: {_G2} has shape {g2.shape}, {_TAUS} {taus.size} "
+                "entries"
+            )
+        is_lag = taus > 0
+        if not is_lag.any() or not np.isfinite(taus).all():
+            raise FileFormatError(f"{file.filename}: {_TAUS} has no times above 0")
+        q_values, phi_values = _bin_values(file, g2.shape[1])
+        frame_time = float(taus[is_lag].min())
+        return OneTimeFile(
+            lags=np.rint(taus[is_lag] / frame_time),
+            g2=g2[is_lag],
+            g2_err=np.full(g2[is_lag].shape, np.nan),
+            q_values=q_values,
+            phi_values=phi_values,
+            frame_time=frame_time,
             metadata=_metadata(file),
         )
 
@@ -112,7 +168,8 @@ def _bin_values(
     file: h5py.File, n_q_bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return q and angle of every region; its number is the name of an attribute."""
-    attributes = require_dataset(file, _BINS).attrs
+    require_dataset(file, _BINS)
+    attributes = read_attributes(file, _BINS)
     values = np.full((2, n_q_bins), np.nan)
     for q_bin in range(n_q_bins):
         if str(q_bin) not in attributes:

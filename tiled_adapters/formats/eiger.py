@@ -27,6 +27,7 @@ from tiled_adapters.formats.facts import (
 )
 from tiled_adapters.formats.records import FrameSource
 from tiled_adapters.formats.stacks import counting_pixels
+from tiled_adapters.links import Elsewhere, follow
 
 __all__ = ["EigerAdapter", "is_master", "open_master"]
 
@@ -52,7 +53,7 @@ _DATA = re.compile(r"data_\d{6}$")
 
 def is_master(file: h5py.File) -> bool:
     """Return whether an open file links to data files as a master does."""
-    return bool(_links(file))
+    return bool(_stacks(file))
 
 
 @contextmanager
@@ -71,9 +72,7 @@ def open_master(path: Path, _dataset: str | None = None, /) -> Iterator[FrameSou
     """
     with ExitStack() as stack:
         master = stack.enter_context(open_hdf5(path))
-        parts = tuple(
-            _open_part(stack, path, name, link) for name, link in _links(master).items()
-        )
+        parts = tuple(_open_part(stack, path, master, name) for name in _stacks(master))
         yield FrameSource(
             parts,
             frame_time=read_scalar(master, f"{_DETECTOR}/frame_time"),
@@ -89,23 +88,23 @@ class EigerAdapter(FramesAdapter):
     open = staticmethod(open_master)
 
 
-def _links(file: h5py.File) -> dict[str, h5py.HardLink | h5py.ExternalLink]:
-    """Return the links to stacks of frames, by path; old firmware has them higher."""
+def _stacks(file: h5py.File) -> list[str]:
+    """Return the paths of the stacks of frames; old firmware has them higher."""
     for folder in ("/entry/data", "/entry"):
         members = member_names(file, folder)
         names = [name for name in members if _DATA.match(name)]
         if names:
-            group = file[folder]
-            return {f"{folder}/{name}": group.get(name, getlink=True) for name in names}
-    return {}
+            return [f"{folder}/{name}" for name in names]
+    return []
 
 
 def _open_part(
-    stack: ExitStack, path: Path, name: str, link: h5py.HardLink | h5py.ExternalLink
+    stack: ExitStack, path: Path, master: h5py.File, name: str
 ) -> h5py.Dataset:
     """Open one stack; a linked file must lie in the folder of the master."""
-    if not isinstance(link, h5py.ExternalLink):
-        return require_dataset(stack.enter_context(open_hdf5(path)), name)
+    link = follow(master, name)
+    if not isinstance(link, Elsewhere):
+        return require_dataset(master, name)
     target = (path.parent / link.filename).resolve()
     if target.parent != path.parent.resolve():
         raise FileFormatError(

@@ -16,6 +16,7 @@ from tiled_adapters.files import (
     read_text,
     require_dataset,
 )
+from tiled_adapters.geometry import KEV_ANGSTROM
 
 __all__ = [
     "energy_from_wavelength",
@@ -26,11 +27,11 @@ __all__ = [
     "read_times",
 ]
 
-_KEV_ANGSTROM = 12.398419843
-"""Energy times wavelength of a photon (CODATA 2018)."""
 _HIGHEST_KEV = 500.0
 """A larger number is one of electronvolts."""
 _MOST_TEXTS = 64
+_LONGEST_TEXT = 4096
+"""Characters; a longer text is a document, and would travel with every answer."""
 
 
 def read_facts(file: h5py.File, names: Mapping[str, str]) -> dict[str, Any]:
@@ -54,12 +55,13 @@ def read_facts(file: h5py.File, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def present(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts that are there, and that JSON can express."""
+    """Return the facts that are there, short, and that JSON can express."""
     return {
         key: value
         for key, value in facts.items()
         if value not in (None, "", [])
         and not (isinstance(value, float) and not isfinite(value))
+        and not (isinstance(value, str) and len(value) > _LONGEST_TEXT)
     }
 
 
@@ -84,10 +86,11 @@ def read_texts(file: h5py.File, name: str) -> list[str]:
     if h5py.check_string_dtype(dataset.dtype) is None or dataset.ndim > 1:
         return []
     texts = np.atleast_1d(read_array(dataset, (slice(_MOST_TEXTS),) * dataset.ndim))
-    return [
+    decoded = (
         text.decode(errors="replace") if isinstance(text, bytes) else str(text)
         for text in texts
-    ]
+    )
+    return [text for text in decoded if len(text) <= _LONGEST_TEXT]
 
 
 def read_energy(file: h5py.File, name: str) -> float | None:
@@ -115,7 +118,7 @@ def energy_from_wavelength(wavelength: float | None) -> float | None:
     """Return the energy in keV of a wavelength in angstrom, if there is one."""
     if wavelength is None or not wavelength > 0:
         return None
-    return _KEV_ANGSTROM / wavelength
+    return KEV_ANGSTROM / wavelength
 
 
 def read_times(file: h5py.File, *names: str) -> NDArray[np.float64] | None:

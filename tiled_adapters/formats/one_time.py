@@ -12,12 +12,17 @@ from tiled_adapters.files import local_path, open_hdf5
 from tiled_adapters.formats.adapters import FileArrayAdapter, array_structure
 from tiled_adapters.formats.aps_g2 import holds_g2, read_g2
 from tiled_adapters.formats.aps_legacy import holds_legacy_g2, read_legacy_g2
+from tiled_adapters.formats.chx_result import holds_chx_g2, read_chx_g2
 from tiled_adapters.formats.records import OneTimeFile
 from tiled_adapters.specs import ONE_TIME
 
 __all__ = ["ONE_TIME_ARRAYS", "OneTimeAdapter", "holds_one_time", "read_one_time"]
 
-_READERS = ((holds_g2, read_g2), (holds_legacy_g2, read_legacy_g2))
+_READERS = (
+    (holds_g2, read_g2),
+    (holds_legacy_g2, read_legacy_g2),
+    (holds_chx_g2, read_chx_g2),
+)
 ONE_TIME_ARRAYS = ("g2", "g2_err", "lags")
 """What can be served of such a file."""
 
@@ -33,7 +38,7 @@ def read_one_time(path: Path) -> OneTimeFile:
     Parameters
     ----------
     path : Path
-        A result of boost-corr, or an older one of 8-ID.
+        A result of boost-corr, an older one of 8-ID, or one of pyCHX.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """q-partitions in the layout of APS 8-ID: the group `/qmap` of an HDF5 file."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,7 @@ def write_partition(
     Parameters
     ----------
     path : Path
-        The file; replaced if it exists.
+        The file; replaced if it exists, once the new one is whole.
     partition : QPartition
         Labels, q and angle per bin.
     mask : ndarray of bool, shape (n_rows, n_cols), optional
@@ -216,14 +217,20 @@ def write_partition(
     static_q : ndarray of float64, shape (n_static_bins,), optional
         Mean q of each static bin, in 1/angstrom.
     """
-    with h5py.File(path, "w") as file:
-        write_partition_into(
-            file.create_group("qmap"),
-            partition,
-            mask=mask,
-            geometry=geometry,
-            static_q=static_q,
-        )
+    path = Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with h5py.File(unfinished, "w") as file:
+            write_partition_into(
+                file.create_group("qmap"),
+                partition,
+                mask=mask,
+                geometry=geometry,
+                static_q=static_q,
+            )
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def without_pixels(

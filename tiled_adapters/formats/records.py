@@ -66,7 +66,7 @@ class OneTimeFile:
     g2 : ndarray of float64, shape (n_lags, n_q_bins)
         Every q-bin of the partition.
     g2_err : ndarray of float64, shape (n_lags, n_q_bins)
-        As the program that wrote the file estimated it.
+        As the program that wrote the file estimated it; nan where it did not.
     q_values, phi_values : ndarray of shape (n_q_bins,)
         In 1/angstrom and degrees; nan where the file does not say.
     frame_time : float or None
@@ -82,6 +82,9 @@ class OneTimeFile:
     phi_values: NDArray[np.float64]
     frame_time: float | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _keep_usable_time(self)
 
 
 class Stack(Protocol):
@@ -372,7 +375,9 @@ def _blocks(
         yield part[index : min(index + block_frames, last)]
 
 
-def _keep_usable_time(record: "FrameSource | EventSource | TwoTimeFile") -> None:
+def _keep_usable_time(
+    record: "FrameSource | EventSource | TwoTimeFile | OneTimeFile",
+) -> None:
     """Forget a frame time that cannot be one: files hold 0, nan and -1 for unknown."""
     seconds = record.frame_time
     if seconds is not None and not 0 < seconds < math.inf:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def is_sparse_frames(file: h5py.File) -> bool:
 def open_sparse_frames(
     path: Path, _dataset: str | None = None, /
 ) -> Iterator[EventSource]:
-    """Open sparse frames.
+    """Open sparse frames, with the frame time of their scan.
 
     Parameters
     ----------
@@ -60,6 +60,12 @@ def open_sparse_frames(
     A `FileFormatError` is raised if nothing tells the shape of the detector, or a
     background was taken out: its photons are lost.
     """
+    with _open_events(path, frame_time=_frame_time(path)) as source:
+        yield source
+
+
+@contextmanager
+def _open_events(path: Path, *, frame_time: float | None) -> Iterator[EventSource]:
     with ExitStack() as stack:
         files = [stack.enter_context(open_hdf5(part)) for part in _series(path)]
         shape, mask = _detector(path, files[0])
@@ -74,7 +80,7 @@ def open_sparse_frames(
             (int(starts[-1]), *shape),
             parts[0].dtype,
             read,
-            frame_time=_frame_time(path),
+            frame_time=frame_time,
             usable_pixels=mask,
         )
 
@@ -84,6 +90,13 @@ class SparseFramesAdapter(FramesAdapter):
 
     mimetype = "application/x-xpcs-sparse-frames+hdf5"
     open = staticmethod(open_sparse_frames)
+
+    @classmethod
+    def open_alone(
+        cls, path: Path, _dataset: str | None = None, /
+    ) -> AbstractContextManager[EventSource]:
+        """Open the frames without the file of the scan, which lies a folder above."""
+        return _open_events(path, frame_time=None)
 
 
 class _Part:

@@ -102,7 +102,12 @@ def _only_stack(file: h5py.File) -> str:
     stacks = array_datasets(file, {3})
     if len(stacks) == 1:
         return next(iter(stacks))
-    listing = ", ".join(f"{name} {shape}" for name, shape in stacks.items()) or "none"
+    if not stacks:
+        raise FileFormatError(
+            f"{file.filename} holds no stack of frames: none of its own datasets has "
+            "the shape (n_frames, n_rows, n_cols); links to other files are not read"
+        )
+    listing = ", ".join(f"{name} {shape}" for name, shape in stacks.items())
     raise FileFormatError(
         f"{file.filename}: which stack of frames? There are: {listing}. "
         "Name one with --dataset PATH (dataset=...)"

@@ -98,6 +98,39 @@ def test_blocks_keep_to_the_range(make_file, frames, start, stop, lengths):
 
 
 @pytest.mark.parametrize(
+    ("frames_ahead", "lengths"), [(0.5, [1] * 19), (3, [3] * 6 + [1]), (99, [16, 3])]
+)
+def test_large_blocks_come_in_parts_that_are_decoded_ahead(
+    make_file, frames, monkeypatch, frames_ahead, lengths
+):
+    n_bytes = int(frames_ahead * 33 * 71 * 2)
+    monkeypatch.setattr(decode, "_LARGEST_AHEAD", n_bytes)
+    started = []
+    start = decode._Decoder.start
+
+    def record(decoder, first, last):
+        started.append((first, last))
+        return start(decoder, first, last)
+
+    monkeypatch.setattr(decode._Decoder, "start", record)
+    with h5py.File(make_file()) as file:
+        blocks = []
+        for block in iter_frames(file["/entry/data/data"], 16):
+            blocks.append(block.copy())
+            assert len(started) == min(len(blocks) + 1, len(lengths))
+    assert [len(block) for block in blocks] == lengths
+    np.testing.assert_array_equal(np.concatenate(blocks), frames)
+
+
+def test_one_read_of_many_frames_brings_them_all(make_file, frames, monkeypatch):
+    monkeypatch.setattr(decode, "_LARGEST_AHEAD", 3 * 33 * 71 * 2)
+    with h5py.File(make_file()) as file:
+        read = read_frames(file["/entry/data/data"], 1, 99)
+        assert read_frames(file["/entry/data/data"], 5, 5).shape == (0, 33, 71)
+    np.testing.assert_array_equal(read, frames[1:])
+
+
+@pytest.mark.parametrize(
     ("shape", "chunks"),
     [((1, *SHAPE), (1, 1, 33, 71)), ((19, 1, 33, 71), (1, 1, 33, 71))],
     ids=["one-event", "an-event-each"],
@@ -208,6 +241,8 @@ def test_absurd_shape_is_refused_before_memory_is_taken(tmp_path):
         )
         with pytest.raises(FileFormatError, match=r"claims 6.4e\+09 bytes at once"):
             read_frames(dataset, 0, 100)
+        with pytest.raises(FileFormatError, match=r"claims 6.4e\+09 bytes at once"):
+            next(iter_frames(dataset, 100))
 
 
 def test_billions_of_frames_are_not_counted_out(tmp_path):

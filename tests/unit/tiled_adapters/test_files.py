@@ -4,7 +4,6 @@ import pytest
 
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import (
-    foreign_part,
     local_path,
     member_names,
     open_hdf5,
@@ -14,6 +13,7 @@ from tiled_adapters.files import (
     require_dataset,
     require_under,
 )
+from tiled_adapters.links import foreign_part
 
 
 @pytest.fixture

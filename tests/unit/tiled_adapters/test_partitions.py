@@ -1,12 +1,21 @@
 """q-partitions from geometry, and the command that makes them."""
 
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from ainerd_bluesky.errors import AinerdError, ConfigError, PartitionError
+from ainerd_bluesky.errors import (
+    AinerdError,
+    ConfigError,
+    FileFormatError,
+    MemoryBudgetError,
+    PartitionError,
+)
+from ainerd_bluesky.xpcs import memory
 from tiled_adapters.commands import register
 from tiled_adapters.formats.qmap import read_geometry, read_partition
 from tiled_adapters.geometry import DetectorModel
@@ -108,7 +117,15 @@ def test_mask_of_a_file_leaves_pixels_out(tmp_path, suffix, is_inverted):
     [
         ({"distance": None}, ConfigError, "give --distance"),
         ({"shape": None}, ConfigError, "give --shape"),
-        ({"q_min": 1.0, "q_max": 0.5}, PartitionError, "rings from q"),
+        ({"q_min": 1.0, "q_max": 0.5}, PartitionError, "q-min below --q-max"),
+        ({"q_min": 0.001, "q_max": 0.001}, PartitionError, "reach from 0 to 0.0039"),
+        ({"n_q": 10**15}, PartitionError, "4800 usable pixels: give a smaller --n-q"),
+        ({"shape": (10**9, 10**9)}, PartitionError, r"none has more.*give --shape"),
+        (
+            {"mask": Path("gone.npy")},
+            FileFormatError,
+            r"gone\.npy: no such.*give --mask",
+        ),
         ({"q_min": 5.0, "q_max": 6.0}, PartitionError, "no usable pixel"),
         ({"q_min": 0.0, "spacing": "log"}, PartitionError, "cannot begin at q = 0"),
     ],
@@ -117,6 +134,20 @@ def test_what_cannot_be_made_says_what_is_missing(changes, error, message):
     request = QmapRequest(**{**GEOMETRY, "shape": SHAPE, **changes})
     with pytest.raises(error, match=message):
         make_qmap(request)
+
+
+def test_detector_that_does_not_fit_into_memory_is_refused_at_once(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**9)
+    request = QmapRequest(**GEOMETRY, shape=(16_000, 16_000))
+    with pytest.raises(MemoryBudgetError, match=r"\(16000, 16000\).*give --shape"):
+        make_qmap(request)
+
+
+def test_several_images_in_a_mask_file_are_named(tmp_path):
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["a"] = file["b"] = np.ones(SHAPE)
+    with pytest.raises(FileFormatError, match=r"which of 2 images.*/a, /b"):
+        read_mask(tmp_path / "m.h5")
 
 
 @pytest.mark.parametrize(

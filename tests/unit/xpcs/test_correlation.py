@@ -31,7 +31,9 @@ class Definition:
 
     def __init__(self, scan, normalisation):
         self.normalisation = normalisation
-        self.is_used = scan.is_good & (scan.counts.sum(axis=1) > 0)
+        self.is_used = scan.is_good.copy()
+        if normalisation not in {"symmetric", "monitor", "none"}:
+            self.is_used &= scan.counts.sum(axis=1) > 0
         counts = np.where(self.is_used[:, None], scan.counts, 0).astype(float)
         of_bin = scan.static_bins[:, None] == np.unique(scan.static_bins)
         lit = of_bin[:, counts.sum(axis=0) @ of_bin > 0]

@@ -75,7 +75,7 @@ def test_jackknife_errors_of_g2_are_as_large_as_the_scatter(regime):
 
 def test_rate_of_a_run_lies_within_its_error_two_times_in_three(regime):
     fits = []
-    for counts in replicas(regime, 100):
+    for counts in replicas(regime, 300):
         one_time = multi_tau_g2([counts])
         g2, g2_err, g2_cov = one_time.g2[0], one_time.g2_err[0], one_time.g2_cov[0]
         fits.append(fit_relaxation(one_time.lags, g2, g2_err, g2_cov=g2_cov))
@@ -83,7 +83,7 @@ def test_rate_of_a_run_lies_within_its_error_two_times_in_three(regime):
     errors = [fit.relaxation_rate_err for fit in fits]
     is_trusted = [fit.is_trusted for fit in fits]
     assert np.mean(is_trusted) > 0.95
-    assert 0.55 < coverage(rates, errors, 1 / regime[0], is_trusted) < 0.80
+    assert 0.60 < coverage(rates, errors, 1 / regime[0], is_trusted) < 0.75
 
 
 @pytest.mark.parametrize("exponent", [0.0, 1.0], ids=["stationary", "aging"])
@@ -104,14 +104,15 @@ def test_rates_by_age_lie_within_their_errors_two_times_in_three(regime, exponen
     found, found_err = np.array(exponents).T
     known = np.isfinite(found)
     assert known.mean() > 0.8
-    assert np.mean(np.abs(found - exponent)[known] < 2 * found_err[known]) > 0.8
+    # Too large for slow dynamics: ages that share a contrast err together.
+    assert 0.60 < coverage(found, found_err, exponent, known) < 0.80
     assert abs(np.median(found[known]) - exponent) < 0.35
 
 
 @pytest.mark.parametrize("has_diagonal", [True, False], ids=["diagonal", "filled-in"])
 def test_rates_by_age_of_a_map_alone_have_honest_errors(regime, has_diagonal):
     fits = []
-    for counts in replicas(regime, 30):
+    for counts in replicas(regime, 240):
         two_time = two_time_map(counts)
         if not has_diagonal:
             np.fill_diagonal(two_time[:, 1:], np.diagonal(two_time, 1))
@@ -124,11 +125,11 @@ def test_rates_by_age_of_a_map_alone_have_honest_errors(regime, has_diagonal):
     errors = [fit.relaxation_rate_err for fit in fits]
     is_trusted = [fit.is_trusted for fit in fits]
     assert np.mean(is_trusted) > 0.8
-    assert 0.5 < coverage(rates, errors, 1 / regime[0], is_trusted) < 0.85
+    assert 0.60 < coverage(rates, errors, 1 / regime[0], is_trusted) < 0.75
 
 
 def test_non_equilibrium_index_of_a_stationary_sample_is_zero_within_its_error(regime):
-    maps = map(two_time_map, replicas(regime, 60))
+    maps = map(two_time_map, replicas(regime, 240))
     index, error = np.array([non_equilibrium_index(one_map) for one_map in maps]).T
-    assert abs(index.mean()) < 3 * index.std() / np.sqrt(60)
-    assert 0.5 < np.mean(np.abs(index) < error) < 0.85
+    assert abs(index.mean()) < 3 * index.std() / np.sqrt(len(index))
+    assert 0.60 < np.mean(np.abs(index) < error) < 0.75

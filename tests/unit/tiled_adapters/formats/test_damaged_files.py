@@ -57,9 +57,12 @@ def test_two_thousand_files_are_damaged():
     ("values", "refusal", "message"),
     [
         (np.full(3, damage.SECRET), None, "foreign values"),
+        ({"sample": f"secret {damage.SECRET}"}, None, "foreign metadata"),
+        ({"frame_time": float(damage.SECRET)}, None, "foreign metadata"),
+        ({"sample": "x" * 10**6}, None, "bytes of metadata"),
         (None, FileFormatError("something is damaged"), "names no file"),
     ],
-    ids=["reads-outside", "names-no-file"],
+    ids=["reads-outside", "tells-text", "tells-number", "tells-all", "names-no-file"],
 )
 def test_a_bad_reader_would_be_noticed(tmp_path, values, refusal, message):
     def read(path):

@@ -36,6 +36,15 @@ def test_partition_survives_a_file(tmp_path, roi_map, q_values, phi_values):
     assert read_partition(tmp_path / "q.h5").sha256 == partition.sha256
 
 
+def test_file_that_cannot_be_finished_leaves_the_old_one(tmp_path, roi_map):
+    partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
+    write_partition(tmp_path / "q.h5", partition)
+    with pytest.raises(AttributeError):
+        write_partition(tmp_path / "q.h5", partition, geometry="no geometry")
+    assert read_partition(tmp_path / "q.h5").sha256 == partition.sha256
+    assert [path.name for path in tmp_path.iterdir()] == ["q.h5"]
+
+
 def test_file_has_what_other_programs_look_for(tmp_path, roi_map):
     partition = QPartition(roi_map, np.arange(1, 5) / 100, np.full(4, NAN))
     write_partition(tmp_path / "q.h5", partition)

@@ -1,3 +1,5 @@
+import os
+
 import h5py
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from ainerd_bluesky.errors import FileFormatError
 from tests import format_writers as writers
 from tiled_adapters.formats import EventSource, open_frames
+from tiled_adapters.formats.sparse_frames import SparseFramesAdapter
 
 FRAMES = np.random.default_rng(0).poisson(0.3, (8, 4, 5)).astype("u2")
 FRAMES[5:7] = 0
@@ -50,6 +53,18 @@ def test_frame_time_is_that_of_the_scan(path):
         writers.write_scan(file, "2.1", FRAMES, period=0.25)
     with open_frames(path) as source:
         assert source.frame_time == 0.25
+
+
+@pytest.mark.timeout(20, method="thread")
+def test_served_frames_need_no_file_above_their_folder(path):
+    master = path.parents[1] / "sample_0001.h5"
+    with h5py.File(master, "w") as file:
+        writers.write_scan(file, "2.1", FRAMES, period=0.25)
+    adapter = SparseFramesAdapter.from_uris(path.as_uri())
+    assert adapter.metadata()["frame_time"] == 0.25
+    master.unlink()
+    os.mkfifo(master)  # who opens it waits for ever
+    np.testing.assert_array_equal(adapter.read(), FRAMES)
 
 
 def test_name_tells_the_detector_where_the_file_does_not(tmp_path):
