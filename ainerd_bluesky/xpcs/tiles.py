@@ -113,7 +113,7 @@ def mirror(two_time: NDArray[np.float32], rows: slice) -> None:
         turned[:n_part] = staged[:, :n_part].T
         two_time[first : first + n_part, rows] = turned[:n_part]
     square = two_time[rows, rows]
-    square[...] = np.triu(square) + np.triu(square, 1).T
+    np.copyto(square, square.T.copy(), where=_below_diagonal(n_rows, "?"))
 
 
 @lru_cache(maxsize=8)
