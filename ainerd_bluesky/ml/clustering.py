@@ -1,0 +1,317 @@
+"""Clusters in the latent: their number from the data, their ids for good."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import linear_sum_assignment
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+__all__ = ["CRITERION", "ClusterMatch", "LatentClusters", "match_clusters"]
+
+CRITERION = "lowest BIC of Gaussian mixtures, one variance per cluster and component"
+"""How the number of clusters is chosen where none is given."""
+
+_LEAST_VARIANCE = 1e-3
+"""Of a cluster along a component, as a share of the variance of everything."""
+_N_STARTS = 3
+_LEAST_SHARED = 0.5
+"""Part of a cluster, old or new, that two must share to be one."""
+_STATE = ("weights", "means", "variances", "ids")
+
+
+@dataclass(frozen=True)
+class ClusterMatch:
+    """What became of earlier clusters when clusters were found again.
+
+    Parameters
+    ----------
+    ids : tuple of int
+        Id of each new cluster, in the order in which they were found.
+    kept : tuple of int
+        Ids that were there before and still are.
+    new : tuple of int
+        Ids that were never used before.
+    gone : tuple of int
+        Ids that no cluster has any more.
+    moved_share : float
+        Part of the samples known before that have another id now, 0 to 1.
+    """
+
+    ids: tuple[int, ...]
+    kept: tuple[int, ...]
+    new: tuple[int, ...]
+    gone: tuple[int, ...]
+    moved_share: float
+
+
+class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyped
+    """Find clusters of fingerprints without any label.
+
+    A mixture of Gaussians in the latent itself, in no projection of it. The distances
+    of the latent are kept: whitening it first would raise directions of noise to the
+    height of those that tell dynamics apart.
+
+    Parameters
+    ----------
+    n_clusters : int or None
+        Number of clusters; None takes the one of the lowest Bayesian information
+        criterion, of 1 to `max_clusters` and half the samples at most.
+    max_clusters : int
+        Most clusters to choose from.
+    random_state : int, RandomState instance or None
+        Rules where the search starts.
+
+    Attributes
+    ----------
+    ids_ : ndarray of int64, shape (n_clusters,)
+        Id of each cluster; ids of earlier clusters stay when `fit` is told of them.
+    labels_ : ndarray of int64, shape (n_samples,)
+        Id of the cluster of each sample.
+    weights_ : ndarray of shape (n_clusters,)
+        Share of each cluster.
+    means_ : ndarray of shape (n_clusters, n_features)
+        Centre of each cluster.
+    variances_ : ndarray of shape (n_clusters, n_features)
+        Of each cluster, along each component.
+    bic_ : dict of int to float
+        Criterion by number of clusters.
+    match_ : ClusterMatch
+        What became of earlier clusters.
+
+    Examples
+    --------
+    >>> X = np.linspace(0, 1, 30)[:, None] + np.repeat([[0], [5]], [20, 10], axis=0)
+    >>> LatentClusters(n_clusters=2).fit(X).predict([[0.1], [6.0]]).tolist()
+    [0, 1]
+    """
+
+    def __init__(
+        self,
+        n_clusters: int | None = None,
+        *,
+        max_clusters: int = 15,
+        random_state: Any = 0,  # noqa: ANN401 - what scikit-learn takes
+    ) -> None:
+        self.n_clusters = n_clusters
+        self.max_clusters = max_clusters
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,  # noqa: ARG002 - scikit-learn passes it
+        *,
+        known: ArrayLike | None = None,
+        next_id: int = 0,
+    ) -> Self:
+        """Find clusters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Fingerprints.
+        y : None
+            Not used.
+        known : array-like of int, shape (n_samples,), optional
+            Earlier id of each sample, -1 for a sample that had none: clusters that are
+            the same keep their id. Unset: ids are given by size, the largest first.
+        next_id : int
+            First id that was never used.
+
+        Returns
+        -------
+        LatentClusters
+            This one.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer samples than clusters, or `known` is of another length.
+        """
+        points = validate_data(self, X, dtype=np.float64, ensure_min_samples=2)
+        n_samples = len(points)
+        if self.n_clusters is not None and not 1 <= self.n_clusters <= n_samples:
+            raise ValueError(
+                f"n_clusters must be 1 to the number of samples, "
+                f"n_samples={n_samples}, got {self.n_clusters}"
+            )
+        ids = np.full(n_samples, -1) if known is None else np.asarray(known)
+        if ids.shape != (n_samples,):
+            raise ValueError(f"known has shape {ids.shape}, X {n_samples} samples")
+
+        # A common scale alone: it makes the least variance one of the data.
+        scale = np.sqrt(points.var(axis=0).mean()) or 1.0
+        best = self._best(points / scale)
+        order = np.argsort(-best.weights_, kind="stable")
+        self.weights_ = best.weights_[order]
+        self.means_ = best.means_[order] * scale
+        self.variances_ = best.covariances_[order] * scale**2
+        found = self._memberships(points).argmax(axis=1)
+        self.match_ = match_clusters(ids, found, len(order), next_id=next_id)
+        self.ids_ = np.array(self.match_.ids, np.int64)
+        self.labels_ = self.ids_[found]
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Return the id of the most probable cluster of each sample."""
+        probabilities = self.predict_proba(X)
+        return np.asarray(self.ids_[probabilities.argmax(axis=1)])
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Compute how probable each cluster is.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Fingerprints.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_samples, n_clusters)
+            In the order of `ids_`; each row adds up to one.
+        """
+        check_is_fitted(self)
+        points = validate_data(self, X, dtype=np.float64, reset=False)
+        return self._memberships(points)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what `predict` needs: weights, means, variances and ids."""
+        check_is_fitted(self)
+        return {name: getattr(self, f"{name}_") for name in _STATE}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return an estimator that predicts.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            What `to_arrays` gave.
+
+        Returns
+        -------
+        LatentClusters
+            Without the labels of what it was fitted on.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing.
+        """
+        missing = sorted(set(_STATE) - set(arrays))
+        if missing:
+            raise ValueError(f"clusters lack {', '.join(missing)}")
+        clusters = cls(n_clusters=len(arrays["ids"]))
+        for name in _STATE:
+            setattr(clusters, f"{name}_", np.asarray(arrays[name]))
+        clusters.n_features_in_ = clusters.means_.shape[1]
+        return clusters
+
+    def _best(self, X: NDArray[np.float64]) -> GaussianMixture:
+        """Return the mixture of the given number, or of the lowest criterion."""
+        largest = max(1, min(self.max_clusters, len(X) // 2))
+        numbers = [self.n_clusters] if self.n_clusters else range(1, largest + 1)
+        mixtures = [self._mixture(number).fit(X) for number in numbers]
+        self.bic_ = {
+            mixture.n_components: float(mixture.bic(X)) for mixture in mixtures
+        }
+        return min(mixtures, key=lambda mixture: self.bic_[mixture.n_components])
+
+    def _mixture(self, n_clusters: int) -> "_QuietMixture":
+        return _QuietMixture(
+            n_clusters,
+            covariance_type="diag",
+            reg_covar=_LEAST_VARIANCE,
+            n_init=_N_STARTS,
+            random_state=self.random_state,
+        )
+
+    def _memberships(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        logs = np.stack(
+            [
+                np.log(max(weight, np.finfo(float).tiny))
+                - 0.5 * (((X - mean) ** 2 / variance) + np.log(variance)).sum(axis=1)
+                for weight, mean, variance in zip(
+                    self.weights_, self.means_, self.variances_, strict=True
+                )
+            ],
+            axis=1,
+        )
+        odds = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+class _QuietMixture(GaussianMixture):  # type: ignore[misc] # scikit-learn is untyped
+    """A mixture that does not warn of samples that are alike."""
+
+    def fit(self, X: NDArray[np.float64], y: object = None) -> Self:
+        """Fit the mixture; more clusters than distinct samples are no matter."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            super().fit(X, y)
+        return self
+
+
+def match_clusters(
+    old: ArrayLike, new: ArrayLike, n_new: int, *, next_id: int = 0
+) -> ClusterMatch:
+    """Give new clusters the ids of the old ones that they are.
+
+    Pairs are chosen so that as many samples as possible keep their id (the Hungarian
+    method). A pair is one cluster if it shares at least half of one of the two.
+
+    Parameters
+    ----------
+    old : array-like of int, shape (n_samples,)
+        Earlier id of each sample, -1 for none.
+    new : array-like of int, shape (n_samples,)
+        New cluster of each sample, counted from 0.
+    n_new : int
+        Number of new clusters; some may be empty.
+    next_id : int
+        First id that was never used; ids in `old` are used in any case.
+
+    Returns
+    -------
+    ClusterMatch
+        Ids of the new clusters and what became of the old ones.
+
+    Examples
+    --------
+    >>> match_clusters([4, 4, 7, 7, -1], [1, 1, 0, 0, 2], 3).ids
+    (7, 4, 8)
+    """
+    old, new = np.asarray(old), np.asarray(new)
+    old_ids = np.unique(old[old >= 0])
+    shared = np.array(
+        [[np.sum((old == i) & (new == k)) for k in range(n_new)] for i in old_ids]
+    ).reshape(len(old_ids), n_new)
+    known = {
+        int(column): int(old_ids[row])
+        for row, column in zip(*linear_sum_assignment(-shared), strict=True)
+        if _is_one(shared, row, column)
+    }
+    first = max([next_id, *(int(i) + 1 for i in old_ids)])
+    fresh = iter(range(first, first + n_new))
+    ids = tuple(known[k] if k in known else next(fresh) for k in range(n_new))
+    was_known = old >= 0
+    is_moved = np.array(ids, np.int64)[new] != old
+    return ClusterMatch(
+        ids=ids,
+        kept=tuple(sorted(known.values())),
+        new=tuple(sorted(set(ids) - set(known.values()))),
+        gone=tuple(sorted(set(old_ids.tolist()) - set(known.values()))),
+        moved_share=float(is_moved[was_known].mean()) if was_known.any() else 0.0,
+    )
+
+
+def _is_one(shared: NDArray[np.int64], row: int, column: int) -> bool:
+    least = _LEAST_SHARED * min(shared[row].sum(), shared[:, column].sum())
+    return bool(shared[row, column] > 0 and shared[row, column] >= least)

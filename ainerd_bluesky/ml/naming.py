@@ -1,0 +1,240 @@
+"""A beamline's own words for dynamics: few named examples, no training."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import reduce
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from ainerd_bluesky.errors import NamingError
+from ainerd_bluesky.ml.words import ModelWords, NamedModel
+from ainerd_bluesky.vocabulary import Label
+
+__all__ = ["Naming", "Vocabulary", "check_word"]
+
+_WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Naming:
+    """One act of naming: what somebody did to the vocabulary.
+
+    Parameters
+    ----------
+    action : {"name", "rename", "forget"}
+        What was done.
+    word : str
+        To which word.
+    who : str
+        Who did it.
+    when : str
+        Time, ISO 8601 in UTC.
+    new_word : str, optional
+        What `word` was renamed to.
+    model_sha256 : str
+        Hash of the model whose fingerprints `mean` is made of.
+    mean : tuple of float
+        Mean fingerprint of the examples.
+    n_examples : int
+        How many examples `mean` is made of.
+    examples : tuple of str
+        The examples, as `<run uid>:<q-bin>`; empty where a cluster was named.
+    cluster : str, optional
+        The cluster that was named, as `<clusters>:<id>`.
+    """
+
+    action: Literal["name", "rename", "forget"]
+    word: str
+    who: str
+    when: str
+    new_word: str | None = None
+    model_sha256: str = ""
+    mean: tuple[float, ...] = ()
+    n_examples: int = 0
+    examples: tuple[str, ...] = ()
+    cluster: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        lists = {"mean": list(self.mean), "examples": list(self.examples)}
+        return {**asdict(self), **lists}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave.
+
+        Parameters
+        ----------
+        document : mapping
+            JSON types.
+
+        Returns
+        -------
+        Naming
+            Equal to the one it was made of.
+
+        Raises
+        ------
+        NamingError
+            If a key is missing or unknown.
+        """
+        try:
+            naming = cls(**document)
+        except TypeError as error:
+            raise NamingError(f"no act of naming: {error}") from error
+        return replace(naming, mean=tuple(naming.mean), examples=tuple(naming.examples))
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a beamline: a history that only grows, and what follows from it.
+
+    Parameters
+    ----------
+    history : tuple of Naming
+        In the order in which it happened.
+
+    Examples
+    --------
+    >>> first = Naming("name", "gel", "ann", "2026-01-01T10:00:00Z", n_examples=5)
+    >>> second = Naming("rename", "gel", "bob", "2026-01-02T10:00:00Z", "weak-gel")
+    >>> Vocabulary((first, second)).words
+    ('weak-gel',)
+    """
+
+    history: tuple[Naming, ...] = ()
+
+    @property
+    def entries(self) -> tuple[Naming, ...]:
+        """What was named and is not forgotten, under its present word, oldest first."""
+        return reduce(_after, self.history, ())
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Words of all entries, in alphabetical order."""
+        return tuple(sorted({entry.word for entry in self.entries}))
+
+    def after(self, naming: Naming) -> "Vocabulary":
+        """Return the vocabulary after one more act of naming.
+
+        Parameters
+        ----------
+        naming : Naming
+            What somebody does.
+
+        Returns
+        -------
+        Vocabulary
+            This one stays as it is.
+
+        Raises
+        ------
+        NamingError
+            If the word cannot be used, is unknown, or is taken.
+        """
+        if naming.action == "name":
+            check_word(naming.word)
+            if naming.n_examples < 1 or not naming.mean:
+                raise NamingError(f"{naming.word!r} needs an example, got none")
+        elif naming.word not in self.words:
+            known = ", ".join(self.words) or "none"
+            raise NamingError(f"no word {naming.word!r}; named words are: {known}")
+        if naming.action == "rename":
+            self._check_new_word(naming)
+        return Vocabulary((*self.history, naming))
+
+    def for_model(self, model: NamedModel) -> ModelWords | None:
+        """Return the words that were named with a model.
+
+        Several acts of naming one word count as one with all their examples.
+
+        Parameters
+        ----------
+        model : NamedModel
+            Whose fingerprints are going to be named.
+
+        Returns
+        -------
+        ModelWords or None
+            None if there are no words of this model.
+        """
+        entries = [
+            entry for entry in self.entries if entry.model_sha256 == model.sha256
+        ]
+        if not entries:
+            return None
+        words = tuple(sorted({entry.word for entry in entries}))
+        numbers, means = [], []
+        for word in words:
+            of_word = [entry for entry in entries if entry.word == word]
+            counts = [entry.n_examples for entry in of_word]
+            numbers.append(sum(counts))
+            means.append(
+                np.average([entry.mean for entry in of_word], axis=0, weights=counts)
+            )
+        return ModelWords(
+            words=words,
+            means=np.array(means),
+            n_examples=np.array(numbers),
+            class_means=np.asarray(model.latent.means, np.float64),
+            whitening=np.asarray(model.latent.whitening, np.float64),
+            sha256=_hash([words, numbers, np.array(means).tolist()]),
+        )
+
+    def _check_new_word(self, naming: Naming) -> None:
+        check_word(naming.new_word or "")
+        if naming.new_word in self.words:
+            raise NamingError(
+                f"{naming.new_word!r} is there already: forget one of the two, or "
+                f"choose another word for {naming.word!r}"
+            )
+
+
+def check_word(word: str) -> None:
+    """Refuse what cannot be a word of a beamline.
+
+    Parameters
+    ----------
+    word : str
+        Meant to name dynamics.
+
+    Raises
+    ------
+    NamingError
+        If it has other characters than small letters, digits and dashes, begins with
+        a dash, or is a word of the built-in vocabulary.
+    """
+    if not _WORD.fullmatch(word):
+        raise NamingError(
+            f"a word has small letters, digits and - only, and does not begin with -, "
+            f"got {word!r}"
+        )
+    if word in set(Label):
+        raise NamingError(
+            f"{word!r} is built in and has a meaning of its own; choose another word, "
+            f"such as 'my-{word}'"
+        )
+
+
+def _after(entries: tuple[Naming, ...], naming: Naming) -> tuple[Naming, ...]:
+    match naming.action:
+        case "name":
+            return (*entries, naming)
+        case "rename":
+            return tuple(
+                replace(entry, word=str(naming.new_word))
+                if entry.word == naming.word
+                else entry
+                for entry in entries
+            )
+        case "forget":
+            return tuple(entry for entry in entries if entry.word != naming.word)
+
+
+def _hash(value: Sequence[Any]) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

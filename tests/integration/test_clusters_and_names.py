@@ -1,0 +1,322 @@
+"""Clusters and words of a beamline in a real catalog, by commands and by hand."""
+
+import functools
+import json
+import re
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from tiled.client.container import Container
+from typer.testing import CliRunner
+
+from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.errors import FingerprintError, NamingError
+from ainerd_bluesky.ml.naming import Naming
+from ainerd_bluesky.pipeline import Analysis
+from flows.chain import known_words
+from tiled_adapters.clusters import ClusterStore
+from tiled_adapters.commands import register
+from tiled_adapters.embeddings import example, read_embeddings, run_summaries
+from tiled_adapters.publish import ResultsPublisher
+from tiled_adapters.specs import RESULTS_CATALOG
+from tiled_adapters.vocabulary import VocabularyStore
+
+pytestmark = pytest.mark.integration
+pytest.importorskip("torch")
+
+
+@functools.cache
+def application():
+    app = typer.Typer()
+    register(app)
+    return app
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A container of results of one's own, and a terminal."""
+
+    root: Container
+    path: str
+    uri: str
+    api_key: str
+
+    @property
+    def results(self):
+        return self.root[self.path]
+
+    def ainerd(self, *arguments):
+        """Run a command; return what it printed."""
+        options = ["--uri", self.uri, "--path", self.path]
+        environment = {"TILED_API_KEY": self.api_key, "COLUMNS": "200"}
+        outcome = CliRunner().invoke(
+            application(), [*arguments, *options], env=environment
+        )
+        if outcome.exception is not None:
+            raise outcome.exception
+        return outcome.output
+
+
+@pytest.fixture(scope="module")
+def make_place(catalog, tiled_server):
+    def make():
+        folder = f"names-{uuid.uuid4().hex[:8]}"
+        parent = catalog.create_container(folder)
+        parent.create_container("xpcs", specs=[RESULTS_CATALOG])
+        uri, api_key = tiled_server.uri, tiled_server.api_key
+        return Place(catalog, f"{folder}/xpcs", uri, api_key)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def place(make_place):
+    """Where results and words stay as they are: use sets of your own."""
+    return make_place()
+
+
+@pytest.fixture
+def own_place(make_place):
+    """Where anything may be done."""
+    return make_place()
+
+
+@pytest.fixture(scope="module")
+def model():
+    from ainerd_bluesky.ml import load_model
+
+    return load_model()
+
+
+def analysis(model, kind, index, **identity):
+    """Return a result whose two bins lie at a class of the model."""
+    rng = np.random.default_rng(index)
+    word = model.card["classes"][kind]
+    noise = rng.normal(size=(2, len(model.latent.means[0])))
+    back = np.linalg.inv(model.latent.whitening)
+    Z = model.latent.means[kind] + 0.5 * noise @ back
+    uid = f"run-{index:02d}-{uuid.uuid4().hex[:8]}"
+    return Analysis(
+        run_uid=uid,
+        recipe={"run_uid": uid, "min_confidence": 0.5},
+        provenance={},
+        summary={
+            "label": word,
+            "model_label": word,
+            "vocabulary": None,
+            "confidence": 1.0,
+            "probabilities": {word: 1.0},
+            "quality": {"ok": True, "flags": [], "reasons": []},
+            "model": {"name": "m", "version": "1", "sha256": model.sha256, **identity},
+        },
+        arrays={"embedding": Z.astype(np.float32)},
+        bins={
+            "q_bin": [2, 5],
+            "label": [word, word],
+            "confidence": [1.0, 1.0],
+            "weight": [0.75, 0.25],
+            **{
+                f"p_{other}": [float(other == word)] * 2
+                for other in model.card["classes"]
+            },
+        },
+    )
+
+
+def publish(place, analyses):
+    publisher = ResultsPublisher(place.results)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(publisher.publish, analyses))
+    return analyses
+
+
+@pytest.fixture(scope="module")
+def published(place, model):
+    """Runs of three kinds, four of each, in turn."""
+    return publish(place, [analysis(model, index % 3, index) for index in range(12)])
+
+
+def test_who_names_at_once_loses_nothing(connect, own_place):
+    def name(worker):
+        store = VocabularyStore(connect(), own_place.path)
+        for index in range(2):
+            word = f"word-{worker}-{index}"
+            store.add(Naming("name", word, "ann", "now", mean=(1.0,), n_examples=1))
+
+    with ThreadPoolExecutor(3) as people:
+        list(people.map(name, range(3)))
+
+    history = VocabularyStore(own_place.root, own_place.path).load().history
+    expected = [f"word-{worker}-{index}" for worker in range(3) for index in range(2)]
+    assert sorted(done.word for done in history) == expected
+
+
+def test_act_is_stored_as_it_was_given(own_place):
+    naming = Naming(
+        "name", "gel", "ann", "2026-01-01T00:00:00+00:00", None, "ab" * 32,
+        (0.1, float(np.float32(1e-7))), 2, ("uid:1", "uid"), "gels:3",
+    )  # fmt: skip
+    store = VocabularyStore(own_place.root, own_place.path)
+    before = store.load().history
+
+    store.add(naming)
+
+    assert before == ()
+    assert store.load().history == (naming,)
+
+
+def test_worker_knows_a_word_as_soon_as_it_is_given(own_place, model):
+    config = BeamlineConfig.model_validate(
+        {
+            "name": "b",
+            "detector": {"field": "eiger"},
+            "partition": {"path": Path("q.hdf")},
+            "catalog": {"processed": own_place.path},
+        }
+    )
+    mean = tuple(model.latent.means[0].tolist())
+    gel = Naming("name", "gel", "ann", "now", None, model.sha256, mean, 1)
+    before = known_words(model, config, own_place.root)
+
+    VocabularyStore(own_place.root, own_place.path).add(gel)
+
+    assert before is None
+    assert known_words(model, config, own_place.root).words == ("gel",)
+
+
+def test_embeddings_are_those_of_valid_bins_of_one_model(own_place, model):
+    other = analysis(model, 0, 0, sha256="ff" * 32)
+    mixed = analysis(model, 0, 1)
+    mixed.bins["label"][1] = "invalid"
+    for one in (other, mixed):
+        ResultsPublisher(own_place.results).publish(one)
+
+    table = read_embeddings(own_place.results, run_summaries(own_place.results))
+
+    assert (len(table), table.n_other_models) == (1, 1)
+    np.testing.assert_array_equal(table.Z, mixed.arrays["embedding"][:1])
+    assert table.bins.to_numpy().tolist() == [
+        [mixed.run_uid, 2, model.card["classes"][0]]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("q_bin", "weights"), [("", [0.75, 0.25]), (":2", [1, 0]), (":5", [0, 1])]
+)
+def test_example_is_a_run_or_one_bin(place, published, q_bin, weights):
+    one = published[0]
+
+    name, z, _ = example(place.results, f"{one.run_uid}{q_bin}")
+
+    assert name == f"{one.run_uid}{q_bin}"
+    np.testing.assert_allclose(z, np.array(weights) @ one.arrays["embedding"], 1e-6)
+
+
+def test_example_that_is_not_there(place, published):
+    with pytest.raises(NamingError, match="no result of a run 'nobody'"):
+        example(place.results, "nobody")
+    with pytest.raises(NamingError, match="valid ones are: 2, 5"):
+        example(place.results, f"{published[0].run_uid}:3")
+
+
+def test_clusters_are_kept_with_their_members(place, published):
+    output = place.ainerd("clusters", "fit", "--name", "three", "--n-clusters", "3")
+
+    rows = json.loads(place.ainerd("clusters", "show", "--name", "three", "--json"))
+
+    assert "3 clusters 'three'" in output
+    assert [row["n_bins"] for row in rows] == [8, 8, 8]
+    assert {row["labels"][0][1] for row in rows} == {1.0}
+
+
+def test_cluster_is_found_among_the_members_of_another(place, published):
+    two = ("--n-clusters", "2")
+    place.ainerd("clusters", "fit", "--name", "coarse", *two)
+
+    place.ainerd("clusters", "fit", "--name", "fine", "--within", "coarse:0", *two)
+
+    store = ClusterStore(place.root, place.path)
+    coarse, fine = store.load("coarse"), store.load("fine")
+    chosen = coarse.members[coarse.members["cluster"] == 0]
+    assert set(fine.members["run_uid"]) == set(chosen["run_uid"])
+    assert fine.metadata["parent"] == "coarse:0"
+
+
+def test_half_written_finding_does_not_count(place, published):
+    place.ainerd("clusters", "fit", "--name", "half", "--n-clusters", "3")
+    folder = place.root[place.path.replace("xpcs", "clusters"), "half"]
+    folder.create_container("0001", metadata={"status": "writing"})
+
+    assert len(ClusterStore(place.root, place.path).load("half").ids) == 3
+
+
+def test_set_that_is_not_there(place):
+    with pytest.raises(FingerprintError, match="no clusters 'gels'"):
+        ClusterStore(place.root, place.path).load("gels")
+
+
+def test_ids_stay_when_runs_arrive(own_place, model):
+    publish(own_place, [analysis(model, index % 2, index) for index in range(8)])
+    place = own_place
+    place.ainerd("clusters", "fit", "--n-clusters", "2")
+    first = ClusterStore(place.root, place.path).load()
+    publish(place, [analysis(model, 2, index) for index in range(10, 13)])
+
+    shown = place.ainerd("clusters", "show")
+    output = place.ainerd("clusters", "refit", "--n-clusters", "3")
+
+    second = ClusterStore(place.root, place.path).load()
+    assert "3 runs came since" in shown
+    assert "kept: 0, 1" in output
+    assert "new: 2" in output
+    assert second.metadata["match"]["moved_share"] == 0.0
+    joined = first.members.merge(second.members, on=["run_uid", "q_bin"])
+    assert (joined["cluster_x"] == joined["cluster_y"]).all()
+
+
+def test_named_cluster_names_old_runs_and_forgetting_brings_labels_back(
+    own_place, model
+):
+    place = own_place
+    published = publish(place, [analysis(model, i % 3, i) for i in range(6)])
+    word, other = model.card["classes"][:2]
+    place.ainerd("clusters", "fit", "--n-clusters", "3")
+    rows = json.loads(place.ainerd("clusters", "show", "--json"))
+    chosen = next(row for row in rows if row["labels"][0][0] == word)
+
+    output = place.ainerd("name", str(chosen["cluster"]), "gel", "--apply")
+
+    assert f"2 runs: {word} -> gel" in output
+    run = place.results[published[0].run_uid]
+    assert (run.label, run.metadata["model_label"]) == ("gel", word)
+    assert run.result.label == "gel"
+    assert run.result.bins["label"].tolist() == ["gel", "gel"]
+    assert place.results[published[1].run_uid].label == other
+    assert "0 of 6 runs" in place.ainerd("relabel")
+    place.ainerd("names", "--forget", "gel")
+    assert f"2 runs: gel -> {word}" in place.ainerd("relabel")
+    back = place.results[published[0].run_uid].metadata
+    assert back["label"] == word
+    assert back["probabilities"][word] == 1.0
+
+
+def test_examples_name_their_like_and_what_cannot_be_named_is_counted(own_place, model):
+    place = own_place
+    published = publish(place, [analysis(model, i % 2, i) for i in range(6)])
+    foreign, old = analysis(model, 0, 7, sha256="ff" * 32), analysis(model, 0, 8)
+    del old.bins["weight"]
+    publish(place, [foreign, old])
+    examples = [f"--examples={published[index].run_uid}" for index in (0, 2)]
+
+    output = place.ainerd("name", "gel", *examples, "--who", "ann", "--apply")
+
+    found = set(place.results.find(label="gel", min_confidence=0.5))
+    assert found == {published[index].run_uid for index in (0, 2, 4)}
+    assert "1 runs were labelled by another model: process them again" in output
+    assert "1 runs are from before words could be given" in output
+    assert re.search(r"gel +.*examples +.*ann", place.ainerd("names"))

@@ -1,0 +1,128 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ainerd_bluesky.errors import NamingError
+from ainerd_bluesky.ml.naming import Naming, Vocabulary, check_word
+from ainerd_bluesky.vocabulary import Label
+
+MODEL = SimpleNamespace(
+    sha256="a" * 64,
+    latent=SimpleNamespace(means=np.zeros((1, 2)), whitening=np.eye(2)),
+)
+OTHER = SimpleNamespace(sha256="b" * 64, latent=MODEL.latent)
+
+
+def act(action, word, new_word=None, who="ann"):
+    return Naming(action, word, who, "2026-01-01T00:00:00+00:00", new_word)
+
+
+def naming(word, mean=(3.0, 4.0), n_examples=5, model=MODEL):
+    return replace(
+        act("name", word),
+        model_sha256=model.sha256,
+        mean=mean,
+        n_examples=n_examples,
+        examples=("uid:1",),
+    )
+
+
+def told(*acts):
+    vocabulary = Vocabulary()
+    for one in acts:
+        vocabulary = vocabulary.after(one)
+    return vocabulary
+
+
+@pytest.mark.parametrize(
+    ("acts", "words"),
+    [
+        ([], ()),
+        ([naming("gel"), naming("foam")], ("foam", "gel")),
+        ([naming("gel"), naming("gel")], ("gel",)),
+        ([naming("gel"), act("rename", "gel", "weak-gel")], ("weak-gel",)),
+        ([naming("gel"), act("forget", "gel")], ()),
+        ([naming("gel"), act("forget", "gel"), naming("gel")], ("gel",)),
+    ],
+    ids=["none", "two", "again", "renamed", "forgotten", "named-anew"],
+)
+def test_words_follow_from_the_history(acts, words):
+    assert told(*acts).words == words
+
+
+def test_history_keeps_what_was_forgotten():
+    vocabulary = told(naming("gel"), act("forget", "gel", who="bob"))
+
+    assert [(done.action, done.who) for done in vocabulary.history] == [
+        ("name", "ann"),
+        ("forget", "bob"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "word", ["Gel", "-gel", "", "weak gel", "gel/1", "gél", *(str(w) for w in Label)]
+)
+def test_word_that_cannot_be_given(word):
+    with pytest.raises(NamingError, match=r"small letters|built in"):
+        check_word(word)
+
+
+@pytest.mark.parametrize("word", ["gel", "7k", "weak-gel-2"])
+def test_word_that_can_be_given(word):
+    check_word(word)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (act("rename", "foam", "gel-2"), "no word 'foam'; named words are: gel"),
+        (act("forget", "foam"), "no word 'foam'"),
+        (act("rename", "gel", "aging"), "built in"),
+        (act("rename", "gel", "gel"), "there already"),
+        (naming("foam", n_examples=0), "needs an example"),
+        (naming("static"), "built in"),
+    ],
+    ids=["unknown", "forget-unknown", "to-built-in", "taken", "empty", "built-in"],
+)
+def test_act_that_cannot_follow(wrong, message):
+    with pytest.raises(NamingError, match=message):
+        told(naming("gel")).after(wrong)
+
+
+def test_words_are_those_of_the_model_that_was_named_with():
+    vocabulary = told(naming("gel"), naming("foam", model=OTHER))
+
+    assert vocabulary.for_model(MODEL).words == ("gel",)
+    assert vocabulary.for_model(OTHER).words == ("foam",)
+    assert told().for_model(MODEL) is None
+
+
+def test_examples_of_one_word_add_up():
+    words = told(naming("gel", (0.0, 0.0), 1), naming("gel", (4.0, 8.0), 3)).for_model(
+        MODEL
+    )
+
+    np.testing.assert_allclose(words.means, [[3.0, 6.0]])
+    np.testing.assert_array_equal(words.n_examples, [4])
+
+
+def test_renaming_changes_the_hash_and_renaming_back_restores_it():
+    first = told(naming("gel"))
+    second = first.after(act("rename", "gel", "foam"))
+    third = second.after(act("rename", "foam", "gel"))
+
+    hashes = [v.for_model(MODEL).sha256 for v in (first, second, third)]
+
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def test_json_gives_the_act_back():
+    assert Naming.from_json(naming("gel").to_json()) == naming("gel")
+
+
+@pytest.mark.parametrize("document", [{}, {**naming("gel").to_json(), "colour": 1}])
+def test_document_that_is_no_act_of_naming(document):
+    with pytest.raises(NamingError, match="no act of naming"):
+        Naming.from_json(document)

@@ -1,0 +1,304 @@
+"""Clusters of a catalog's fingerprints, kept in the catalog: each finding stays."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from tiled.client.container import Container
+
+from ainerd_bluesky.errors import FingerprintError
+from ainerd_bluesky.json_values import as_json
+from tiled_adapters.catalog import beside, create_container, ensure_container
+from tiled_adapters.embeddings import EmbeddingTable
+from tiled_adapters.publish import check_key
+from tiled_adapters.specs import CLUSTERS, CLUSTERS_CATALOG
+
+__all__ = [
+    "ClusterStore",
+    "Clusterer",
+    "StoredClusters",
+    "find_clusters",
+    "members_of",
+    "split_reference",
+]
+
+_DIGITS = 4
+_FEWEST = 4
+_DEFAULT = "default"
+
+
+class Clusterer(Protocol):
+    """Finds clusters; a `LatentClusters` fits."""
+
+    labels_: NDArray[np.int64]
+    ids_: NDArray[np.int64]
+    match_: Any
+
+    def fit(
+        self, X: ArrayLike, *, known: ArrayLike | None = None, next_id: int = 0
+    ) -> Self:
+        """Find clusters; those that are the same keep their id."""
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return how probable each cluster is, in the order of `ids_`."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what prediction needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredClusters:
+    """One finding of clusters.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        `ids`, `weights`, `means`, `variances`: rows are clusters.
+    members : pandas.DataFrame
+        One row a fingerprint: `run_uid`, `q_bin`, `label`, `cluster`, `probability`
+        and `distance`, from the centre, in the unit of the latent.
+    metadata : mapping
+        `model_sha256`, `criterion`, `bic`, `next_id`, `match`, `parent`, `query`,
+        `who`, `when`, `n_other_models`.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    members: pd.DataFrame
+    metadata: Mapping[str, Any]
+
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the clusters, in rising order."""
+        return sorted(int(number) for number in self.arrays["ids"])
+
+    def mean(self, cluster: int) -> NDArray[np.float64]:
+        """Return the centre of a cluster.
+
+        Parameters
+        ----------
+        cluster : int
+            Its id.
+
+        Returns
+        -------
+        ndarray of shape (n_components,)
+            Point in the latent.
+
+        Raises
+        ------
+        FingerprintError
+            If there is no such cluster.
+        """
+        if cluster not in self.ids:
+            known = ", ".join(map(str, self.ids))
+            raise FingerprintError(f"no cluster {cluster}; clusters are: {known}")
+        row = list(self.arrays["ids"]).index(cluster)
+        return np.asarray(self.arrays["means"][row], np.float64)
+
+
+class ClusterStore:
+    """Keeps findings of clusters, numbered below the name of their set.
+
+    Parameters
+    ----------
+    root : Container
+        Root of a server.
+    results : str
+        Path of the container of results; the clusters stand beside it.
+    """
+
+    def __init__(self, root: Container, results: str = "processed/xpcs") -> None:
+        self._root = root
+        self._path = beside(results, "clusters")
+
+    def names(self) -> list[str]:
+        """Return the names of all sets."""
+        try:
+            return list(self._root[self._path])
+        except KeyError:
+            return []
+
+    def save(self, name: str, clusters: StoredClusters) -> None:
+        """Keep one more finding; the earlier ones stay.
+
+        Parameters
+        ----------
+        name : str
+            Of the set.
+        clusters : StoredClusters
+            What was found.
+        """
+        check_key(name)
+        container = ensure_container(self._root, self._path, CLUSTERS_CATALOG)
+        of_name = create_container(container, name)
+        number = max((int(key) for key in of_name), default=-1) + 1
+        node = of_name.create_container(
+            f"{number:0{_DIGITS}}",
+            metadata={"status": "writing"},
+            specs=[CLUSTERS],
+        )
+        for key, array in clusters.arrays.items():
+            node.write_array(np.ascontiguousarray(array), key=key)
+        node.write_table(clusters.members, key="members")
+        metadata = as_json({**clusters.metadata, "status": "complete"})
+        node.replace_metadata(metadata, drop_revision=True)
+
+    def load(self, name: str = _DEFAULT) -> StoredClusters:
+        """Return the last complete finding of a set.
+
+        Parameters
+        ----------
+        name : str
+            Of the set.
+
+        Returns
+        -------
+        StoredClusters
+            With members.
+
+        Raises
+        ------
+        FingerprintError
+            If there is none.
+        """
+        findings = self._root[self._path, name].values() if name in self.names() else ()
+        complete = [node for node in findings if node.metadata["status"] == "complete"]
+        if not complete:
+            known = ", ".join(self.names()) or "none"
+            raise FingerprintError(
+                f"no clusters {name!r} (there are: {known}); find them with "
+                f"`ainerd clusters fit --name {name}`"
+            )
+        last = max(complete, key=lambda node: str(node.item["id"]))
+        arrays = {key: last[key].read() for key in last if key != "members"}
+        return StoredClusters(arrays, last["members"].read(), dict(last.metadata))
+
+
+def split_reference(reference: str) -> tuple[str, int]:
+    """Return set and id of `SET:ID`, or of `ID` alone, which is of the set `default`.
+
+    Parameters
+    ----------
+    reference : str
+        What a person calls a cluster.
+
+    Returns
+    -------
+    tuple of (str, int)
+        Set and id.
+
+    Raises
+    ------
+    FingerprintError
+        If the id is no number.
+
+    Examples
+    --------
+    >>> split_reference("gels:3"), split_reference("7")
+    (('gels', 3), ('default', 7))
+    """
+    name, _, number = reference.rpartition(":")
+    if not number.isdecimal():
+        raise FingerprintError(
+            f"a cluster is called ID or SET:ID, such as 3 or gels:3, got {reference!r}"
+        )
+    return name or _DEFAULT, int(number)
+
+
+def find_clusters(
+    table: EmbeddingTable,
+    clusterer: Clusterer,
+    *,
+    previous: StoredClusters | None = None,
+    details: Mapping[str, Any],
+) -> StoredClusters:
+    """Find clusters in the fingerprints of a catalog.
+
+    Parameters
+    ----------
+    table : EmbeddingTable
+        The fingerprints.
+    clusterer : Clusterer
+        Not yet fitted.
+    previous : StoredClusters, optional
+        An earlier finding, of any model: clusters that hold the same q-bins keep
+        their id.
+    details : mapping
+        What else to remember of this finding.
+
+    Returns
+    -------
+    StoredClusters
+        Ready to be stored.
+
+    Raises
+    ------
+    FingerprintError
+        If there are too few fingerprints.
+    """
+    if len(table) < _FEWEST:
+        raise FingerprintError(
+            f"{len(table)} fingerprints are too few for clusters, {_FEWEST} are "
+            "needed: classify more runs, or widen the query"
+        )
+    next_id = 0 if previous is None else int(previous.metadata["next_id"])
+    known = None if previous is None else _known(table, previous)
+    clusterer.fit(table.Z, known=known, next_id=next_id)
+    probabilities = clusterer.predict_proba(table.Z).max(axis=1)
+    arrays = clusterer.to_arrays()
+    rows = np.searchsorted(np.sort(arrays["ids"]), clusterer.labels_)
+    centers = arrays["means"][np.argsort(arrays["ids"])][rows]
+    members = table.bins.assign(
+        cluster=clusterer.labels_,
+        probability=probabilities,
+        distance=np.linalg.norm(table.Z - centers, axis=1),
+    )
+    metadata = {
+        "model_sha256": table.model_sha256,
+        "n_other_models": table.n_other_models,
+        "n_samples": len(table),
+        "n_runs": int(table.bins["run_uid"].nunique()),
+        "next_id": max(next_id, int(max(clusterer.ids_)) + 1),
+        "match": asdict(clusterer.match_),
+        "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **details,
+    }
+    return StoredClusters(arrays, members, metadata)
+
+
+def members_of(
+    table: EmbeddingTable, store: ClusterStore, reference: str
+) -> EmbeddingTable:
+    """Return the fingerprints that are members of a stored cluster.
+
+    Parameters
+    ----------
+    table : EmbeddingTable
+        All fingerprints.
+    store : ClusterStore
+        Has the cluster.
+    reference : str
+        `SET:ID`, or `ID` in the set `default`.
+
+    Returns
+    -------
+    EmbeddingTable
+        The chosen rows.
+    """
+    name, number = split_reference(reference)
+    parent = store.load(name)
+    parent.mean(number)  # says so if there is no such cluster
+    return table.where(_known(table, parent) == number)
+
+
+def _known(table: EmbeddingTable, previous: StoredClusters) -> NDArray[np.int64]:
+    """Return the earlier id of each fingerprint, -1 for none."""
+    earlier = previous.members[["run_uid", "q_bin", "cluster"]]
+    joined = table.bins[["run_uid", "q_bin"]].merge(
+        earlier, on=["run_uid", "q_bin"], how="left"
+    )
+    return np.asarray(joined["cluster"].fillna(-1), np.int64)

@@ -1,0 +1,339 @@
+"""The commands `name`, `names` and `relabel`: a beamline's own words for dynamics."""
+
+import getpass
+import os
+import pkgutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ainerd_bluesky.errors import NamingError
+
+if TYPE_CHECKING:
+    from tiled.client.container import Container
+
+    from ainerd_bluesky.ml.naming import Naming, Vocabulary
+    from ainerd_bluesky.ml.words import NamedModel
+    from tiled_adapters.relabelling import Relabelled
+
+__all__ = ["register_naming_commands"]
+
+_PANEL = "At a beamline"
+_CURES = {
+    "another-model": "were labelled by another model: process them again",
+    "too-old": "are from before words could be given: process them again",
+}
+
+Uri = Annotated[str, typer.Option(help="Tiled URI or profile name.")]
+Path = Annotated[str, typer.Option(help="Container of results on the server.")]
+Who = Annotated[str | None, typer.Option(help="Your name; default: the login.")]
+ModelName = Annotated[
+    str,
+    typer.Option(help="Model of the runs: `shipped`, a folder, `registry:NAME`."),
+]
+
+
+def register_naming_commands(app: typer.Typer) -> None:
+    """Add `name`, `names` and `relabel` to the command line."""
+    app.command(rich_help_panel=_PANEL)(name)
+    app.command(rich_help_panel=_PANEL)(names)
+    app.command(rich_help_panel=_PANEL)(relabel)
+
+
+def name(
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[CLUSTER] WORD", help="Cluster, as ID or SET:ID, and its word."
+        ),
+    ],
+    examples: Annotated[
+        list[str] | None,
+        typer.Option(help="Run, or q-bin as UID:BIN, instead of a cluster; repeat."),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Name old runs too, as `relabel` does.")
+    ] = False,
+    model: ModelName = "shipped",
+    who: Who = None,
+    uri: Uri = "http://127.0.0.1:8000",
+    path: Path = "processed/xpcs",
+) -> None:
+    """Give a cluster, or a few examples, a word of this beamline.
+
+    New runs get it at once, old ones with --apply. A word may be given again, with
+    more examples.
+    """
+    cluster, word = _cluster_and_word(what, examples or [])
+    with _open(uri, path) as (root, results):
+        from ainerd_bluesky.ml.naming import check_word
+        from tiled_adapters.vocabulary import VocabularyStore
+
+        check_word(word)  # first: examples take a while
+        if cluster is None:
+            naming = _from_examples(results, word, examples or [], who)
+        else:
+            naming = _from_cluster(root, path, word, cluster, who)
+        vocabulary = VocabularyStore(root, path).add(naming)
+        console = Console(emoji=False)
+        console.print(_named(naming), highlight=False)
+        if apply:
+            _apply(console, results, vocabulary, _load(root, model))
+        else:
+            console.print("old runs: `ainerd relabel`")
+
+
+def names(
+    rename: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="WORD NEW_WORD", help="Give a word another name."),
+    ] = None,
+    forget: Annotated[
+        str | None, typer.Option(help="Use this word no more; the history keeps it.")
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Everything that was done, in order.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON list instead of a table.")
+    ] = False,
+    who: Who = None,
+    uri: Uri = "http://127.0.0.1:8000",
+    path: Path = "processed/xpcs",
+) -> None:
+    """List this beamline's words, who gave them and when; rename or forget one."""
+    import json
+
+    from ainerd_bluesky.ml.naming import Naming
+    from tiled_adapters.vocabulary import VocabularyStore
+
+    with _open(uri, path) as (root, _):
+        store = VocabularyStore(root, path)
+        if rename is not None:
+            store.add(Naming("rename", rename[0], *_signature(who), rename[1]))
+        if forget is not None:
+            store.add(Naming("forget", forget, *_signature(who)))
+        vocabulary = store.load()
+    shown = vocabulary.history if history else vocabulary.entries
+    if as_json:
+        typer.echo(json.dumps([naming.to_json() for naming in shown]))
+        return
+    console = Console(emoji=False)
+    if not shown:
+        console.print("no words yet: give one with `ainerd name CLUSTER WORD`")
+        return
+    title = f"{len(shown)} acts" if history else f"{len(vocabulary.words)} words"
+    console.print(_table(shown, title))
+    if rename is not None or forget is not None:
+        console.print("old runs: `ainerd relabel`")
+
+
+def relabel(
+    model: ModelName = "shipped",
+    label: Annotated[
+        str | None, typer.Option(help="Only runs with this label.")
+    ] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Only runs of this sample.")
+    ] = None,
+    uri: Uri = "http://127.0.0.1:8000",
+    path: Path = "processed/xpcs",
+) -> None:
+    """Give old runs the words of today, from their stored fingerprints.
+
+    `model_label` stays what the model said. Nothing is computed from maps; a second
+    time, or after a break, only what is left is done.
+    """
+    from tiled_adapters.vocabulary import VocabularyStore
+
+    with _open(uri, path) as (root, results):
+        vocabulary = VocabularyStore(root, path).load()
+        found = results.find(label=label, sample=sample)
+        loaded = _load(root, model)
+        _apply(Console(emoji=False), results, vocabulary, loaded, found)
+
+
+def _cluster_and_word(
+    what: Sequence[str], examples: Sequence[str]
+) -> tuple[str | None, str]:
+    match list(what), bool(examples):
+        case [word], True:
+            return None, word
+        case [cluster, word], False:
+            return cluster, word
+    raise typer.BadParameter(
+        "say `ainerd name CLUSTER WORD`, or `ainerd name WORD --examples UID[:BIN]`, "
+        f"got {' '.join(what)!r} and {len(examples)} examples"
+    )
+
+
+@contextmanager
+def _open(uri: str, path: str) -> Iterator[tuple["Container", Any]]:
+    from tiled_adapters.catalog import open_catalog
+
+    root = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
+    with closing(root.context):
+        results = root.get(path)
+        if results is None:
+            raise typer.BadParameter(f"{uri} has no results at {path!r}")
+        yield root, results
+
+
+def _from_examples(
+    results: Any,  # noqa: ANN401 - tiled is untyped
+    word: str,
+    references: Sequence[str],
+    who: str | None,
+) -> "Naming":
+    import numpy as np
+
+    from ainerd_bluesky.ml.naming import Naming
+    from tiled_adapters.embeddings import example
+
+    read = [example(results, reference) for reference in dict.fromkeys(references)]
+    models = {sha256[:12] for _, _, sha256 in read}
+    if len(models) > 1:
+        raise NamingError(
+            f"the examples are fingerprints of {len(models)} models "
+            f"({', '.join(sorted(models))}): process the runs again with one of them"
+        )
+    mean = np.mean([z for _, z, _ in read], axis=0)
+    return Naming(
+        "name",
+        word,
+        *_signature(who),
+        model_sha256=read[0][2],
+        mean=tuple(mean.tolist()),
+        n_examples=len(read),
+        examples=tuple(reference for reference, _, _ in read),
+    )
+
+
+def _from_cluster(
+    root: "Container", path: str, word: str, reference: str, who: str | None
+) -> "Naming":
+    from ainerd_bluesky.ml.naming import Naming
+    from tiled_adapters.clusters import ClusterStore, split_reference
+
+    set_name, number = split_reference(reference)
+    clusters = ClusterStore(root, path).load(set_name)
+    mean = clusters.mean(number)
+    return Naming(
+        "name",
+        word,
+        *_signature(who),
+        model_sha256=str(clusters.metadata["model_sha256"]),
+        mean=tuple(mean.tolist()),
+        n_examples=int((clusters.members["cluster"] == number).sum()),
+        cluster=f"{set_name}:{number}",
+    )
+
+
+def _signature(who: str | None) -> tuple[str, str]:
+    return who or getpass.getuser(), datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _load(root: "Container", name: str) -> "NamedModel":
+    """Load a model by the name that a beamline's configuration gives it."""
+    from tempfile import TemporaryDirectory
+
+    from ainerd_bluesky.config import ClassificationConfig
+    from tiled_adapters.models import open_registry
+
+    # By its name: torch has no place in what merely lists nodes.
+    load_model = pkgutil.resolve_name("ainerd_bluesky.ml:load_model")
+    registered = ClassificationConfig(model=name).registered
+    with TemporaryDirectory() as cache:
+        if registered is not None:
+            name = str(open_registry(root).fetch(*registered, FilePath(cache)))
+        model: NamedModel = load_model(name)
+    return model
+
+
+def _apply(
+    console: Console,
+    results: Any,  # noqa: ANN401 - tiled is untyped
+    vocabulary: "Vocabulary",
+    model: "NamedModel",
+    found: Any = None,  # noqa: ANN401 - tiled is untyped
+) -> None:
+    from rich.progress import track
+
+    from tiled_adapters.embeddings import run_summaries
+    from tiled_adapters.relabelling import relabel as relabel_runs
+
+    words = vocabulary.for_model(model)
+    if words is None and vocabulary.words:
+        hashes = {entry.model_sha256[:12] for entry in vocabulary.entries}
+        console.print(
+            f"[yellow]note[/] no word is of model {model.sha256[:12]}, words are of "
+            f"{', '.join(sorted(hashes))}: name --model, or give the words again"
+        )
+    runs = run_summaries(results if found is None else found)
+    done = list(
+        track(
+            relabel_runs(results, runs, words, model_sha256=model.sha256),
+            "relabelling",
+            total=len(runs),
+            console=Console(stderr=True, emoji=False),
+            transient=True,
+        )
+    )
+    _print_outcome(console, done)
+
+
+def _print_outcome(console: Console, done: Iterable["Relabelled"]) -> None:
+    rows = list(done)
+    moves = Counter((row.before, row.after) for row in rows if row.outcome == "changed")
+    for (before, after), n_runs in moves.most_common():
+        console.print(Text(f"{n_runs} runs: {before} -> {after}"))
+    outcomes: Counter[str] = Counter(row.outcome for row in rows)
+    console.print(
+        f"{outcomes['changed']} of {len(rows)} runs have another label now",
+        highlight=False,
+    )
+    for outcome, cure in _CURES.items():
+        if outcomes[outcome]:
+            console.print(f"{outcomes[outcome]} runs {cure}", highlight=False)
+
+
+def _named(naming: "Naming") -> str:
+    what = f"cluster {naming.cluster}" if naming.cluster else "examples"
+    return (
+        f"{naming.word}: {what}, {naming.n_examples} fingerprints of model "
+        f"{naming.model_sha256[:12]}, by {naming.who}, {naming.when}"
+    )
+
+
+def _table(shown: Sequence["Naming"], title: str) -> Table:
+    table = Table(title=title)
+    for header in ("word", "from", "examples", "model", "who", "when"):
+        table.add_column(header, overflow="fold")
+    for naming in shown:
+        cells = (
+            naming.word,
+            _origin(naming),
+            str(naming.n_examples or ""),
+            naming.model_sha256[:12],
+            naming.who,
+            naming.when,
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _origin(naming: "Naming") -> str:
+    """Return what was done, in a few words."""
+    if naming.action == "rename":
+        return f"renamed to {naming.new_word}"
+    if naming.action == "forget":
+        return "forgotten"
+    return f"cluster {naming.cluster}" if naming.cluster else "examples"
