@@ -7,6 +7,7 @@ from ainerd_bluesky.xpcs.simulate.movie import (
     reference_q,
     simulate_movie,
 )
+from ainerd_bluesky.xpcs.simulate.rheology import RheologySet, simulate_rheology
 from ainerd_bluesky.xpcs.simulate.samples import (
     DEFECTS,
     Defect,
@@ -22,6 +23,7 @@ __all__ = [
     "DEFECTS",
     "Defect",
     "Dynamics",
+    "RheologySet",
     "SimulatedDetector",
     "SimulatedSample",
     "default_partition",
@@ -32,6 +34,7 @@ __all__ = [
     "simulate_counts",
     "simulate_map",
     "simulate_movie",
+    "simulate_rheology",
     "simulate_sample",
     "spoil",
     "unknown_samples",

@@ -1,0 +1,252 @@
+"""What chance alone would give: values exchanged between rows, and p-values."""
+
+from enum import StrEnum
+from math import exp, lgamma
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ainerd_bluesky.errors import ConfigError
+
+__all__ = [
+    "Exchange",
+    "adjusted_p_values",
+    "draw_exchanges",
+    "joint_p_values",
+    "lowest_p_value",
+    "permutation_p_value",
+    "suitable_exchange",
+]
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+class Exchange(StrEnum):
+    """Which rows may change places if a property has nothing to do with dynamics."""
+
+    GROUPS = "groups"
+    """Whole groups: rows of one group share a value, and keep sharing one."""
+    WITHIN = "within"
+    """Rows of one group among themselves: what differs between groups is left alone."""
+    TIME = "time"
+    """Steps of a process: all values are shifted along time, the end to the start."""
+
+
+def suitable_exchange(
+    values: Floats, groups: NDArray[Any], times: Floats | None
+) -> Exchange:
+    """Choose the exchange that does not count one observation twice.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        The property.
+    groups : ndarray of shape (n_rows,)
+        Rows with equal entries belong together: one sample, or one run.
+    times : ndarray of shape (n_rows,) or None
+        Seconds; None where the order of the rows means nothing.
+
+    Returns
+    -------
+    Exchange
+        `groups` where each group has one value; otherwise `time`, because neighbours in
+        a process are alike, or `within` where the times are not known.
+    """
+    codes = _codes(groups)
+    if (values == values[_first_of(codes)[codes]]).all():
+        return Exchange.GROUPS
+    is_timed = times is not None and bool(np.isfinite(times).all())
+    return Exchange.TIME if is_timed else Exchange.WITHIN
+
+
+def draw_exchanges(
+    exchange: Exchange,
+    groups: NDArray[Any],
+    times: Floats | None,
+    *,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> Indices:
+    """Draw which row's value each row gets.
+
+    Parameters
+    ----------
+    exchange : Exchange
+        What may change places.
+    groups : ndarray of shape (n_rows,)
+        Rows with equal entries belong together.
+    times : ndarray of shape (n_rows,) or None
+        Seconds; needed for `time` only.
+    n_draws : int
+        How many at most: fewer shifts along time, if that is all there are.
+    rng : numpy.random.Generator
+        Source of all chance.
+
+    Returns
+    -------
+    ndarray of int, shape (n_draws, n_rows)
+        ``values[result]`` are values as they could have been.
+
+    Raises
+    ------
+    ConfigError
+        If values are to be shifted along a time that is not known.
+    """
+    codes = _codes(groups)
+    match exchange:
+        case Exchange.GROUPS:
+            first = _first_of(codes)
+            swapped = rng.permuted(np.tile(first, (n_draws, 1)), axis=1)
+            return np.asarray(swapped[:, codes])
+        case Exchange.WITHIN:
+            shuffled = np.argsort(codes + rng.random((n_draws, len(codes))), axis=1)
+            return _in_places(np.argsort(codes, kind="stable"), shuffled)
+        case Exchange.TIME:
+            if times is None or not np.isfinite(times).all():
+                raise ConfigError("values shift along time, but not every row has one")
+            order = np.argsort(times, kind="stable")
+            steps = _steps(len(order), n_draws, rng)
+            return _in_places(
+                order, order[(np.arange(len(order)) + steps) % len(order)]
+            )
+
+
+def lowest_p_value(exchange: Exchange, values: Floats, groups: NDArray[Any]) -> float:
+    """Tell how small a p-value so few rows can give, at the best.
+
+    Parameters
+    ----------
+    exchange : Exchange
+        What may change places.
+    values : ndarray of shape (n_rows,)
+        The property.
+    groups : ndarray of shape (n_rows,)
+        Rows with equal entries belong together.
+
+    Returns
+    -------
+    float
+        One over the number of different ways to exchange the values.
+    """
+    codes = _codes(groups)
+    match exchange:
+        case Exchange.TIME:
+            return 1 / len(values)
+        case Exchange.GROUPS:
+            parts = [values[_first_of(codes)]]
+        case Exchange.WITHIN:
+            parts = [values[codes == code] for code in range(codes.max() + 1)]
+    return exp(-sum(_log_n_ways(part) for part in parts))
+
+
+def permutation_p_value(statistics: Floats) -> float:
+    """Compute how often chance does at least as well.
+
+    Parameters
+    ----------
+    statistics : ndarray of shape (1 + n_draws,)
+        Of the values as they are, then of exchanged ones; larger is more.
+
+    Returns
+    -------
+    float
+        (k + 1) / (n_draws + 1), where k draws reach the first entry: never 0.
+
+    Examples
+    --------
+    >>> permutation_p_value(np.array([2.0, 1.0, 3.0, 0.0]))
+    0.5
+    """
+    # The same arrangement, summed up in another order, is the same statistic.
+    tolerance = 1e-9 * max(1.0, abs(statistics[0]))
+    n_as_good = np.count_nonzero(statistics[1:] >= statistics[0] - tolerance)
+    return float((n_as_good + 1) / len(statistics))
+
+
+def joint_p_values(statistics: Floats) -> Floats:
+    """Compute how often chance does at least as well in any of several measures.
+
+    Parameters
+    ----------
+    statistics : ndarray of shape (n_measures, 1 + n_draws)
+        Of the values as they are, then of exchanged ones, the same for all measures;
+        larger is more.
+
+    Returns
+    -------
+    ndarray of shape (n_measures,)
+        p-values against the best of all measures, each in units of its own scatter.
+
+    Examples
+    --------
+    >>> joint_p_values(np.array([[9.0, 1.0, 0.0, 2.0], [1.0, 1.0, 0.0, 2.0]]))
+    array([0.25, 0.75])
+    """
+    middle = statistics.mean(axis=1, keepdims=True)
+    scatter = statistics.std(axis=1, keepdims=True)
+    scores = (statistics - middle) / np.where(scatter > 0, scatter, 1.0)
+    best = scores.max(axis=0)
+    return np.array(
+        [permutation_p_value(np.concatenate([[own], best[1:]])) for own in scores[:, 0]]
+    )
+
+
+def adjusted_p_values(p_values: Floats) -> Floats:
+    """Adjust p-values for having asked many questions.
+
+    Parameters
+    ----------
+    p_values : ndarray of shape (n,)
+        As they are.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Those below 0.05, say, are wrong in 5 % of cases on average.
+
+    References
+    ----------
+    .. [1] Y. Benjamini and Y. Hochberg, J. R. Stat. Soc. B 57, 289 (1995).
+
+    Examples
+    --------
+    >>> adjusted_p_values(np.array([0.01, 0.04, 0.03]))
+    array([0.03, 0.04, 0.04])
+    """
+    order = np.argsort(p_values)[::-1]
+    ranks = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty(len(p_values))
+    scaled = p_values[order] * len(p_values) / ranks
+    adjusted[order] = np.minimum.accumulate(scaled).clip(max=1.0)
+    return adjusted
+
+
+def _codes(groups: NDArray[Any]) -> Indices:
+    return np.unique(groups, return_inverse=True)[1].reshape(-1)
+
+
+def _first_of(codes: Indices) -> Indices:
+    """Return one row of each group."""
+    return np.unique(codes, return_index=True)[1]
+
+
+def _steps(n_rows: int, n_draws: int, rng: np.random.Generator) -> Indices:
+    """Return by how much to shift: every step once, or some where they are many."""
+    if n_rows - 1 <= n_draws:
+        return np.arange(1, n_rows)[:, None]
+    return rng.integers(n_rows, size=(n_draws, 1))
+
+
+def _in_places(order: Indices, drawn: Indices) -> Indices:
+    """Give the rows in this order what was drawn for them."""
+    indices = np.empty_like(drawn)
+    indices[:, order] = drawn
+    return indices
+
+
+def _log_n_ways(values: Floats) -> float:
+    """Return the logarithm of the number of different orders of some values."""
+    counts = np.unique(values, return_counts=True)[1]
+    return lgamma(len(values) + 1) - sum(lgamma(count + 1) for count in counts)
