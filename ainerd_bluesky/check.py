@@ -3,6 +3,7 @@
 import os
 import pkgutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import entry_points, packages_distributions, version
 from importlib.util import find_spec
@@ -28,6 +29,7 @@ _EXTRAS = {
 }
 _READ_PARTITION = "tiled_adapters.formats.qmap:read_partition"
 _OPEN_CATALOG = "tiled_adapters.catalog:open_catalog"
+_OPEN_REGISTRY = "tiled_adapters.models:open_registry"
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,25 @@ def _check_model(name: str = "shipped") -> Finding:
     return Finding("ok", "model", text)
 
 
+def _check_registered(
+    config: BeamlineConfig, name: str, version: str | None, *, api_key: str | None
+) -> Finding:
+    """Look for the model of the registry that a beamline names."""
+    subject = config.classification.model
+    try:
+        # By their names: Tiled's adapters are a layer above this one.
+        open_catalog = pkgutil.resolve_name(_OPEN_CATALOG)
+        open_registry = pkgutil.resolve_name(_OPEN_REGISTRY)
+        catalog = open_catalog(config.catalog.uri, api_key=api_key)
+        with closing(catalog.context):
+            registry = open_registry(catalog, config.catalog.models)
+            found = registry.version(name, version)
+    except AinerdError as error:
+        return Finding("error", subject, str(error))
+    text = f"version {found.version}, {found.stage}, sha256 {found.sha256[:12]}"
+    return Finding("ok", subject, text)
+
+
 def _check_beamline(beamline: str, api_key: str | None) -> Iterator[Finding]:
     try:
         config = load_beamline(beamline_path(beamline))
@@ -122,7 +143,9 @@ def _check_beamline(beamline: str, api_key: str | None) -> Iterator[Finding]:
         yield Finding("error", f"beamline {beamline}", str(error))
         return
     yield Finding("ok", f"beamline {config.name}", f"field {config.detector.field}")
-    if config.classification.model != "shipped":
+    if registered := config.classification.registered:
+        yield _check_registered(config, *registered, api_key=api_key)
+    elif config.classification.model != "shipped":
         yield _check_model(config.classification.model)
     yield _check_partition(config.partition.path)
     if not config.catalog.allowed_roots:

@@ -1,10 +1,11 @@
 """What a beamline says about itself: one TOML file, validated key by key."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from ainerd_bluesky.errors import ConfigError
 
@@ -22,6 +23,11 @@ __all__ = [
 ]
 
 
+_REGISTERED = re.compile(
+    r"registry:(?P<name>[A-Za-z0-9._-]+)(?:@(?P<version>[A-Za-z0-9._-]+))?"
+)
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,6 +43,9 @@ class DetectorConfig(_Section):
     """Start-to-start time of frames in seconds; unset: read from the run."""
     frame_time_field: str | None = None
     """Configuration key of the detector that holds the frame time in seconds."""
+    monitor_field: str | None = None
+    """Data key of the beam monitor in the detector's stream, for the normalisation
+    `monitor`: a number for each frame, or one for the whole run."""
 
 
 class PartitionConfig(_Section):
@@ -74,7 +83,8 @@ class CorrelationConfig(_Section):
     frame's mean over the q-bin; the same as `frame` where there are no static bins.
     `frame`: its frame's mean over the q-bin. `static-frame`: its frame's mean over the
     static bin. `symmetric`: the time mean of its static bin alone. `monitor`: the beam
-    monitor. `pixel`: the time mean of the pixel, and its frame's mean. `none`: 1."""
+    monitor of `detector.monitor_field`. `pixel`: the time mean of the pixel, and its
+    frame's mean. `none`: 1."""
     estimator: Literal["ratio-of-sums", "mean-of-ratios"] = "ratio-of-sums"
     """g2 of a delay: sums over all pairs of frames, then their ratio, which is right
     at any number of photons; or the mean of the ratios of the pairs, as boost-corr
@@ -108,9 +118,25 @@ class ClassificationConfig(_Section):
     """Which model names the dynamics."""
 
     model: str = "shipped"
-    """`shipped`, or the path of a model folder."""
+    """`shipped`, the path of a model folder, `registry:NAME` for the version that is in
+    production in the catalog's registry, or `registry:NAME@VERSION`."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Below it a label is flagged `low-confidence`."""
+
+    @field_validator("model")
+    @classmethod
+    def _check_model(cls, model: str) -> str:
+        if model.startswith("registry:") and not _REGISTERED.fullmatch(model):
+            raise ValueError(
+                "a model of the registry is `registry:NAME` or `registry:NAME@VERSION`"
+            )
+        return model
+
+    @property
+    def registered(self) -> tuple[str, str | None] | None:
+        """Name and version of a model of the registry; no version: in production."""
+        found = _REGISTERED.fullmatch(self.model)
+        return None if found is None else (found["name"], found["version"])
 
 
 class CatalogConfig(_Section):
@@ -123,6 +149,8 @@ class CatalogConfig(_Section):
     """Path of the container of runs."""
     processed: str = "processed/xpcs"
     """Path of the container of results."""
+    models: str = "processed/models"
+    """Path of the registry of models."""
     allowed_roots: tuple[Path, ...] = ()
     """Folders under which detector files may lie; relative to the TOML file."""
 

@@ -5,9 +5,11 @@ __all__ = [
     "CatalogError",
     "ConfigError",
     "FileFormatError",
+    "FingerprintError",
     "FrameStackError",
     "MemoryBudgetError",
     "ModelError",
+    "NamingError",
     "OutboxError",
     "PartitionError",
     "RunNotReadyError",
@@ -45,8 +47,16 @@ class MemoryBudgetError(AinerdError, MemoryError):
     """A result would not fit into the memory of this machine."""
 
 
+class FingerprintError(AinerdError, ValueError):
+    """A run has no fingerprint, or fingerprints cannot be compared."""
+
+
 class ModelError(AinerdError, ValueError):
-    """A model file is damaged, of another format, or not the one it claims to be."""
+    """A model is not there, damaged, of another format, or not what it claims to be."""
+
+
+class NamingError(AinerdError, ValueError):
+    """A word cannot be given, or there is nothing to give it to."""
 
 
 class CatalogError(AinerdError, ConnectionError):

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
@@ -21,11 +22,13 @@ from ainerd_bluesky.config import (
 )
 from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.ml.verdict import bin_weights, pool
+from ainerd_bluesky.ml.words import LatentSpace, ModelWords
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.frame_reduction import reduce_events, reduce_frames
+from ainerd_bluesky.xpcs.map_quality import signal_to_noise
 from ainerd_bluesky.xpcs.map_reduction import reduce_maps
 from ainerd_bluesky.xpcs.physics import describe_relaxation
-from ainerd_bluesky.xpcs.quality import Quality, signal_to_noise
 from ainerd_bluesky.xpcs.reduction import Reduction, ReductionSettings, refused
 from ainerd_bluesky.xpcs.roi import QPartition
 
@@ -47,8 +50,6 @@ _SOFTWARE = (
     "ainerd-bluesky", "numpy", "scipy", "torch", "h5py", "hdf5plugin", "tiled",
     "bluesky", "prefect",
 )  # fmt: skip
-# Noise alone stays below it; see `signal_to_noise`.
-_CLEAR_SIGNAL = 5.0
 
 
 class Settings(ReductionSettings, Protocol):
@@ -83,6 +84,10 @@ class Classifier(Protocol):
     @property
     def sha256(self) -> str:
         """Hash of the weights."""
+
+    @property
+    def latent(self) -> LatentSpace:
+        """Where its classes lie: a beamline's own words are put beside them."""
 
     def classify(self, maps: list[NDArray[np.float32]], /) -> list[Classification]:
         """Return one answer for each square map."""
@@ -151,30 +156,20 @@ class Analysis:
         return f"xpcs-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Verdict:
-    """The answer about a run, out of the answers about its q-bins."""
-
-    label: str
-    confidence: float
-    probabilities: dict[str, float]
-    cluster: int
-    novelty: float
-    quality: Quality
-
-
 def analyse(
     reduction: Reduction,
     acquisition: Acquisition,
     model: Classifier,
     *,
     config: Settings,
+    words: ModelWords | None = None,
 ) -> Analysis:
     """Name the dynamics of a run.
 
     The probabilities of the q-bins are pooled, weighted by how clearly each shows any
-    correlation. A run, or a bin, that the quality gate refuses is `invalid` with
-    confidence 1 and its reasons; the model is not asked about it.
+    correlation; so are their embeddings, into the fingerprint of the run. A run, or a
+    bin, that the quality gate refuses is `invalid` with confidence 1 and its reasons;
+    the model is not asked about it.
 
     Parameters
     ----------
@@ -186,6 +181,9 @@ def analyse(
         What names the dynamics.
     config : Settings
         A `BeamlineConfig`, or anything with its three sections.
+    words : ModelWords, optional
+        The beamline's own words; the label may be one of them, and `model_label` is
+        what the model says without them.
 
     Returns
     -------
@@ -195,10 +193,18 @@ def analyse(
     started = perf_counter()
     signals = np.array([signal_to_noise(one_map) for one_map in reduction.two_time])
     answers = _answers(reduction, model)
-    verdict = _pooled(reduction, answers, signals, config)
+    named = answers if words is None else words.rename(answers)
+    weights = bin_weights(answers, signals)
+    lowest = config.classification.min_confidence
+    verdict, without_words = (
+        pool(given, weights, reduction.quality, min_confidence=lowest)
+        for given in (named, answers)
+    )
     identity = {"name": model.name, "version": model.version, "sha256": model.sha256}
     summary = {
         **asdict(verdict),
+        "model_label": without_words.label,
+        "vocabulary": None if words is None else words.sha256,
         "physics": describe_relaxation(reduction),
         "sample": acquisition.sample,
         "q_range": _q_range(reduction),
@@ -215,11 +221,11 @@ def analyse(
     }
     return Analysis(
         run_uid=acquisition.run_uid,
-        recipe=as_json(_recipe(reduction, acquisition, identity, config)),
+        recipe=as_json(_recipe(reduction, acquisition, identity, config, words)),
         provenance=as_json(_provenance(reduction, acquisition, identity)),
         summary=as_json(summary),
         arrays=_arrays(reduction, answers),
-        bins=_bins(reduction, answers),
+        bins=_bins(reduction, answers, named, weights),
     )
 
 
@@ -228,6 +234,7 @@ def _recipe(
     acquisition: Acquisition,
     identity: dict[str, str],
     config: Settings,
+    words: ModelWords | None,
 ) -> dict[str, Any]:
     """Return what decides the result, and nothing that differs between machines."""
     return {
@@ -238,6 +245,8 @@ def _recipe(
         "reduction": reduction.recipe,
         "min_confidence": config.classification.min_confidence,
         "model": identity,
+        # Without words of its own, a beamline's results have the keys of any other's.
+        **({} if words is None else {"vocabulary": words.sha256}),
         "software": {"ainerd-bluesky": version("ainerd-bluesky")},
     }
 
@@ -252,54 +261,6 @@ def _answers(
     given = model.classify([reduction.two_time[index] for index in asked])
     by_index = dict(zip(asked, given, strict=True))
     return tuple(by_index.get(index) for index in range(len(reduction.bin_quality)))
-
-
-def _pooled(
-    reduction: Reduction,
-    answers: tuple[Classification | None, ...],
-    signals: NDArray[np.float64],
-    config: Settings,
-) -> _Verdict:
-    valid = {
-        index: answer
-        for index, answer in enumerate(answers)
-        if answer is not None and answer.label != Label.INVALID
-    }
-    if not valid:
-        quality = reduction.quality.merge(*_refusals_of(answers))
-        return _Verdict(Label.INVALID.value, 1.0, {}, -1, 1.0, quality)
-
-    weights = _weights(signals[list(valid)])
-    probabilities: dict[str, float] = {}
-    clusters: dict[int, float] = {}
-    for weight, answer in zip(weights, valid.values(), strict=True):
-        clusters[answer.cluster] = clusters.get(answer.cluster, 0.0) + weight
-        for label, probability in answer.probabilities.items():
-            pooled = probabilities.get(label, 0.0) + weight * probability
-            probabilities[label] = float(pooled)
-    label = max(probabilities, key=lambda word: probabilities[word])
-    confidence = probabilities[label]
-    novelty = float(weights @ [answer.novelty for answer in valid.values()])
-    quality = reduction.quality
-    lowest = config.classification.min_confidence
-    if confidence < lowest:
-        reason = f"confidence {confidence:.2f} of `{label}` is below {lowest:.2f}"
-        quality = quality.merge(Quality.remark("low-confidence", reason))
-    cluster = max(clusters, key=lambda number: clusters[number])
-    return _Verdict(label, confidence, probabilities, cluster, novelty, quality)
-
-
-def _refusals_of(answers: tuple[Classification | None, ...]) -> list[Quality]:
-    """Return the first refusal of the model, if it refused every map it was given."""
-    refusals = [answer.quality for answer in answers if answer is not None]
-    return refusals[:1]
-
-
-def _weights(signals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return weights that add up to 1: near 0 for noise, alike for clear signals."""
-    # The last term lets a run without any signal be pooled, too.
-    weights = signals**2 / (signals**2 + _CLEAR_SIGNAL**2) + 1e-6
-    return np.asarray(weights / weights.sum())
 
 
 def _q_range(reduction: Reduction) -> list[float] | None:
@@ -364,11 +325,36 @@ def _partition_arrays(partition: QPartition | None) -> dict[str, NDArray[Any]]:
 
 
 def _bins(
-    reduction: Reduction, answers: tuple[Classification | None, ...]
+    reduction: Reduction,
+    answers: Sequence[Classification | None],
+    named: Sequence[Classification | None],
+    weights: NDArray[np.float64],
 ) -> dict[str, list[Any]]:
-    rows = [_bin_row(reduction, index, answers[index]) for index in range(len(answers))]
+    given = (answer.probabilities for answer in answers if answer is not None)
+    classes = sorted({label for probabilities in given for label in probabilities})
+    rows = [
+        {
+            **_bin_row(reduction, index, named[index]),
+            "weight": float(weights[index]),
+            "model_label": _label(answer),
+            **_probability_cells(answer, classes),
+        }
+        for index, answer in enumerate(answers)
+    ]
     names = rows[0] if rows else ()
     return {name: [row[name] for row in rows] for name in names}
+
+
+def _label(answer: Classification | None) -> str:
+    return Label.INVALID.value if answer is None else str(answer.label)
+
+
+def _probability_cells(
+    answer: Classification | None, classes: Sequence[str]
+) -> dict[str, float]:
+    """Return the model's probabilities, by which a run can be named once more."""
+    probabilities = {} if answer is None else answer.probabilities
+    return {f"p_{label}": probabilities.get(label, math.nan) for label in classes}
 
 
 def _bin_row(
@@ -382,7 +368,7 @@ def _bin_row(
         "q_bin": int(reduction.q_bins[index]),
         "q": float(reduction.q_values[index]),
         "phi": float(reduction.phi_values[index]),
-        "label": Label.INVALID.value if answer is None else str(answer.label),
+        "label": _label(answer),
         "confidence": 1.0 if answer is None else float(answer.confidence),
         "novelty": 1.0 if answer is None else float(answer.novelty),
         "cluster": -1 if answer is None else int(answer.cluster),

@@ -18,6 +18,7 @@ from ainerd_bluesky.errors import (
     FileFormatError,
     PartitionError,
 )
+from ainerd_bluesky.ml.words import ModelWords
 from ainerd_bluesky.pipeline import (
     Acquisition,
     Analysis,
@@ -37,6 +38,7 @@ from tiled_adapters.formats.readers import open_frames, read_two_time
 from tiled_adapters.formats.records import EventSource, FrameSource
 from tiled_adapters.publish import ResultsPublisher
 from tiled_adapters.registration import register_file
+from tiled_adapters.vocabulary import VocabularyStore
 
 __all__ = [
     "ASSUMED",
@@ -151,6 +153,7 @@ def analyse_file(
     reading: FileReading | None = None,
     *,
     config: Settings | None = None,
+    words: ModelWords | None = None,
 ) -> Analysis:
     """Analyse one file as if it were a run.
 
@@ -167,6 +170,8 @@ def analyse_file(
         What the file does not say itself.
     config : Settings, optional
         Thresholds; the defaults without it.
+    words : ModelWords, optional
+        A beamline's own words.
 
     Returns
     -------
@@ -177,8 +182,15 @@ def analyse_file(
     config = config or AnalysisSettings()
     uid = file_uid(path, reading.dataset)
     if reading.is_raw:
-        return _analyse_frames(path, uid, model, reading, config)
+        reduction, acquisition = _reduced_frames(path, uid, reading, config)
+    else:
+        reduction, acquisition = _reduced_maps(path, uid, reading)
+    return analyse(reduction, acquisition, model, config=config, words=words)
 
+
+def _reduced_maps(
+    path: Path, uid: str, reading: FileReading
+) -> tuple[Reduction, Acquisition]:
     maps = read_two_time(path, reading.dataset)
     frame_time, origin = _frame_time(reading, maps.frame_time)
     reduction = reduce_maps(
@@ -199,7 +211,7 @@ def analyse_file(
             "frame_time_from": origin,
         },
     )
-    return analyse(reduction, acquisition, model, config=config)
+    return reduction, acquisition
 
 
 def _frame_time(
@@ -213,11 +225,16 @@ def _frame_time(
     return reading.assumed_frame_time, ASSUMED
 
 
-def _analyse_frames(
-    path: Path, uid: str, model: Classifier, reading: FileReading, config: Settings
-) -> Analysis:
+def _reduced_frames(
+    path: Path, uid: str, reading: FileReading, config: Settings
+) -> tuple[Reduction, Acquisition]:
     if reading.partition is None:
         raise PartitionError(f"{path} holds frames: name its q-partition (--partition)")
+    if not reading.partition.is_file():
+        raise PartitionError(
+            f"no q-partition {reading.partition}: correct --partition, or make one "
+            "with `ainerd qmap`"
+        )
     stored = read_partition(reading.partition)
     with open_frames(path, reading.dataset) as frames:
         partition = laid_on(stored, frames.shape[1:])
@@ -237,7 +254,7 @@ def _analyse_frames(
             "frame_time_from": origin,
         },
     )
-    return analyse(reduction, acquisition, model, config=config)
+    return reduction, acquisition
 
 
 def _reduced(
@@ -308,6 +325,7 @@ class Archive:
         self._reading = reading
         self._results = _open_results(root)
         self._publisher = ResultsPublisher(self._results)
+        self._words = VocabularyStore(root).load().for_model(model)
 
     def ingest(self, paths: Iterable[Path]) -> Iterator[Ingested]:
         """Classify, register and publish file by file.
@@ -337,7 +355,7 @@ class Archive:
 
     def _ingest(self, path: Path) -> Ingested:
         try:
-            analysis = analyse_file(path, self._model, self._reading)
+            analysis = analyse_file(path, self._model, self._reading, words=self._words)
         except AinerdError as error:
             return Ingested(path, error=str(error))
         self._publisher.publish(analysis)

@@ -23,6 +23,7 @@ from ainerd_bluesky.errors import (
     PartitionError,
     RunNotReadyError,
 )
+from ainerd_bluesky.ml.words import ModelWords
 from ainerd_bluesky.pipeline import (
     Acquisition,
     Analysis,
@@ -37,11 +38,13 @@ from tiled_adapters.catalog import open_catalog
 from tiled_adapters.formats.qmap import read_partition
 from tiled_adapters.publish import ResultsPublisher
 from tiled_adapters.runs import RunFrames, read_run, require_technique
+from tiled_adapters.vocabulary import VocabularyStore
 
 __all__ = [
     "RunReading",
     "classify",
     "is_transient",
+    "known_words",
     "open_beamline",
     "process_run",
     "publish",
@@ -183,6 +186,7 @@ def reduce(reading: RunReading, config: BeamlineConfig) -> Reduction:
             frame_time=reading.frames.frame_time,
             config=config,
             choose_engine=choose_engine,
+            monitor=reading.frames.monitor,
         )
     except PartitionError as error:
         return refused("partition-mismatch", str(error))
@@ -197,6 +201,7 @@ def classify(
     reading: RunReading,
     model: Classifier,
     config: BeamlineConfig,
+    words: ModelWords | None = None,
 ) -> Analysis:
     """Name the dynamics.
 
@@ -210,13 +215,38 @@ def classify(
         Names two-time maps.
     config : BeamlineConfig
         The beamline.
+    words : ModelWords, optional
+        What `known_words` returned.
 
     Returns
     -------
     Analysis
         Ready to publish.
     """
-    return analyse(reduction, reading.acquisition, model, config=config)
+    return analyse(reduction, reading.acquisition, model, config=config, words=words)
+
+
+def known_words(
+    model: Classifier, config: BeamlineConfig, catalog: Container
+) -> ModelWords | None:
+    """Read the beamline's own words, as they are now.
+
+    Parameters
+    ----------
+    model : Classifier
+        Whose fingerprints are going to be named.
+    config : BeamlineConfig
+        The beamline.
+    catalog : Container
+        Root of its catalog.
+
+    Returns
+    -------
+    ModelWords or None
+        None if there are no words of this model.
+    """
+    vocabulary = VocabularyStore(catalog, config.catalog.processed).load()
+    return vocabulary.for_model(model)
 
 
 def publish(analysis: Analysis, config: BeamlineConfig, catalog: Container) -> str:
@@ -261,7 +291,8 @@ def process_run(
         Summary of the result.
     """
     reading = read(run_uid, config, catalog)
-    analysis = classify(reduce(reading, config), reading, model, config)
+    words = known_words(model, config, catalog)
+    analysis = classify(reduce(reading, config), reading, model, config, words)
     publish(analysis, config, catalog)
     return analysis.summary
 

@@ -20,6 +20,14 @@ def _check_frame_time(seconds: float | None) -> float | None:
     return seconds
 
 
+def _check_model(model: str) -> str:
+    if model.startswith("registry:"):
+        raise typer.BadParameter(
+            f"{model!r} is on a server: `ainerd model fetch NAME` prints its folder"
+        )
+    return model
+
+
 Dataset = Annotated[
     str | None,
     typer.Option(help="Path inside the file, where it holds several arrays."),
@@ -35,7 +43,10 @@ Partition = Annotated[
     Path | None, typer.Option(help="q-partition of the frames (HDF5 with /qmap).")
 ]
 ModelFolder = Annotated[
-    str, typer.Option(help="Model to use: `shipped`, or a model's folder.")
+    str,
+    typer.Option(
+        callback=_check_model, help="Model to use: `shipped`, or a model's folder."
+    ),
 ]
 
 

@@ -13,12 +13,13 @@ from prefect.settings import PREFECT_UI_URL
 from prefect.tasks import Task
 from tiled.client.container import Container
 
-from ainerd_bluesky import ml
 from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.config import BeamlineConfig
+from ainerd_bluesky.ml.words import ModelWords
 from ainerd_bluesky.pipeline import Analysis, Classifier, Reduction
 from flows import chain
 from flows.beamline import read_beamline
+from flows.models import ModelSource
 
 __all__ = ["PrefectRunner", "end_of_run"]
 
@@ -69,9 +70,10 @@ def classify_step(
     reading: chain.RunReading,
     model: Classifier,
     config: BeamlineConfig,
+    words: ModelWords | None,
 ) -> Analysis:
     """Name the dynamics."""
-    return chain.classify(reduction, reading, model, config)
+    return chain.classify(reduction, reading, model, config, words)
 
 
 @_step("publish")
@@ -97,11 +99,12 @@ def end_of_run(run_uid: str, beamline: str = "demo") -> dict[str, Any]:
         Summary of the result.
     """
     config = read_beamline(beamline)
-    model = _model(config.classification.model)
     with chain.open_beamline(config) as catalog:
+        model = _models(config).current(lambda: catalog)
         reading = read_step(run_uid, config, catalog)
         reduction = reduce_step(reading, config)
-        analysis = _with_link(classify_step(reduction, reading, model, config))
+        words = chain.known_words(model, config, catalog)
+        analysis = _with_link(classify_step(reduction, reading, model, config, words))
         key = publish_step(analysis, config, catalog)
     _report(analysis, key, config)
     return analysis.summary
@@ -121,7 +124,7 @@ class PrefectRunner:
     def __init__(self, config: BeamlineConfig, reference: str) -> None:
         self._config = config
         self._reference = reference
-        _model(config.classification.model)
+        _models(config)
 
     def prepare(self) -> None:
         """See that the catalog answers; raise `CatalogError` if it does not."""
@@ -139,8 +142,8 @@ class PrefectRunner:
 
 
 @functools.cache
-def _model(name: str) -> Classifier:
-    return ml.load_model(name)
+def _models(config: BeamlineConfig) -> ModelSource:
+    return ModelSource(config)
 
 
 def _with_link(analysis: Analysis) -> Analysis:

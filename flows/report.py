@@ -147,15 +147,21 @@ def _notes(rows: Iterable[Ingested]) -> list[str]:
             remarks[row.path.parent].append(row.remark)
         n_timeless += row.summary is not None and row.summary["frame_time"] is None
     notes = [
-        f"{len(texts)} files of {folder} are not served in place: {texts[0]}"
+        f"{_n_files(len(texts), 'is', 'are')} not served in place, in {folder}: "
+        f"{texts[0]}"
         for folder, texts in remarks.items()
     ]
     if n_timeless:
         notes.append(
-            f"{n_timeless} files tell no frame time: name it with --frame-time "
-            "to get rates"
+            f"{_n_files(n_timeless, 'tells', 'tell')} no frame time: name it with "
+            "--frame-time to get rates"
         )
     return notes
+
+
+def _n_files(n_files: int, one: str, many: str) -> str:
+    """Return the number of files and the verb that belongs to it."""
+    return f"1 file {one}" if n_files == 1 else f"{n_files} files {many}"
 
 
 def _outcome(rows: Iterable[Ingested]) -> str:
@@ -180,10 +186,12 @@ def _table(
     is_plain: bool = False,
 ) -> Table:
     """Return a table whose headers are taken as they are, brackets and all."""
-    options: dict[str, Any] = {"box": None} if is_plain else {}
+    plain = {"box": None, "pad_edge": False, "collapse_padding": True}
+    options: dict[str, Any] = plain if is_plain else {}
     table = Table(title=title, title_justify="left", caption=caption, **options)
     for header in headers:
-        table.add_column(escape(header), overflow="fold")
+        # A label is a word to search for: other columns give way.
+        table.add_column(escape(header), overflow="fold", no_wrap=header == "label")
     return table
 
 
@@ -202,7 +210,9 @@ def _probability_table(probabilities: dict[str, float]) -> Table:
 
 def _bin_table(analysis: Analysis) -> Table:
     rate = f"rate [1/{_time_unit(analysis)}]"
-    table = _table("q-bin", "q [1/Å]", "label", "confidence", rate, "alpha", "beta")
+    headers = ("q-bin", "q [1/Å]", "label", "confidence", rate, "alpha", "beta")
+    # Without lines between the columns all of them fit into 80 characters.
+    table = _table(*headers, is_plain=True)
     bins = analysis.bins
     for index, q_bin in enumerate(bins["q_bin"]):
         _add_row(
@@ -280,4 +290,4 @@ def _with_error(value: float | None, error: float | None) -> str:
         return "-"
     if error is None or not math.isfinite(error):
         return f"{value:.3g}"
-    return f"{value:.3g} ± {error:.1g}"
+    return f"{value:.3g}±{error:.1g}"

@@ -7,18 +7,19 @@ from typing import Any, Protocol
 import numpy as np
 from tiled.client.container import Container
 
-from ainerd_bluesky import ml
 from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.config import BeamlineConfig
-from ainerd_bluesky.errors import CatalogError
+from ainerd_bluesky.errors import CatalogError, ConfigError, ModelError
 from ainerd_bluesky.pipeline import (
     Acquisition,
     AnalysisSettings,
+    Classifier,
     analyse,
     reduce_frames,
 )
 from ainerd_bluesky.xpcs.roi import QPartition
 from flows.chain import is_transient, open_beamline, process_run
+from flows.models import ModelSource
 
 __all__ = ["EmbeddedRunner", "Runner"]
 
@@ -48,10 +49,12 @@ class EmbeddedRunner:
 
     def __init__(self, config: BeamlineConfig, _reference: str) -> None:
         self._config = config
-        self._model = ml.load_model(config.classification.model)
+        self._models = ModelSource(config)
         self._connection = ExitStack()
         self._catalog: Container | None = None
-        self._warm_up()
+        # What a registry does not have yet, it may have at the first job.
+        with suppress(CatalogError, ConfigError, ModelError):
+            self._warm_up(self._models.current(self._connect))
 
     def prepare(self) -> None:
         """Connect to the catalog, if that is not done."""
@@ -62,8 +65,9 @@ class EmbeddedRunner:
         began = time.monotonic()
         catalog = self._connect()
         try:
+            model = self._models.current(self._connect)
             summary = process_run(
-                job.run_uid, self._config, model=self._model, catalog=catalog
+                job.run_uid, self._config, model=model, catalog=catalog
             )
         except Exception as error:
             if is_transient(error):
@@ -76,7 +80,7 @@ class EmbeddedRunner:
             "seconds": round(time.monotonic() - began, 3),
         }
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, model: Classifier) -> None:
         """Do everything once: a first time costs as much as many later ones."""
         frames = np.random.default_rng(0).poisson(4.0, _WARM_UP_SHAPE)
         partition = QPartition(
@@ -86,7 +90,7 @@ class EmbeddedRunner:
         )
         settings = AnalysisSettings()
         reduction = reduce_frames([frames], partition, frame_time=0.01, config=settings)
-        analyse(reduction, Acquisition("warm-up"), self._model, config=settings)
+        analyse(reduction, Acquisition("warm-up"), model, config=settings)
         with suppress(CatalogError):
             self._connect()
 

@@ -14,7 +14,7 @@ from tiled.structures.core import Spec
 
 from ainerd_bluesky.errors import CatalogError
 
-__all__ = ["create_container", "open_catalog"]
+__all__ = ["beside", "create_container", "ensure_container", "open_catalog"]
 
 _TIMEOUT = 4.0
 _CONFLICT = 409
@@ -104,6 +104,51 @@ def create_container(
         if error.response.status_code != _CONFLICT:
             raise
     return parent[key]
+
+
+def ensure_container(root: Container, path: str, spec: Spec) -> Container:
+    """Return a container of the suite, made if the server is older than it.
+
+    Parameters
+    ----------
+    root : Container
+        Root of a server.
+    path : str
+        Of the container; its parent must be there.
+    spec : Spec
+        Of a new container.
+
+    Returns
+    -------
+    Container
+        New or old.
+    """
+    parent, _, key = path.rpartition("/")
+    return create_container(root[parent] if parent else root, key, specs=[spec])
+
+
+def beside(results: str, name: str) -> str:
+    """Return the path of a container that stands beside the one of results.
+
+    Parameters
+    ----------
+    results : str
+        Path of the container of results.
+    name : str
+        Of the other container.
+
+    Returns
+    -------
+    str
+        Its path.
+
+    Examples
+    --------
+    >>> beside("processed/xpcs", "vocabulary")
+    'processed/vocabulary'
+    """
+    parent, _, _ = results.strip("/").rpartition("/")
+    return f"{parent}/{name}" if parent else name
 
 
 def _profile_uri(name: str) -> str:

@@ -1,8 +1,7 @@
 """What people hold in their hands: results, queries and tables in plain words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
-from urllib.parse import parse_qs, urlparse
 
 import pandas as pd
 from numpy.typing import NDArray
@@ -10,16 +9,16 @@ from tiled.client.array import ArrayClient
 from tiled.client.base import BaseClient
 from tiled.client.constructors import from_context
 from tiled.client.container import Container
-from tiled.client.utils import handle_error, retry_context
 from tiled.queries import Comparison, Eq, In, Like
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.one_time import g2_from_two_time
+from tiled_adapters.fingerprints import Progress, nearest_runs
+from tiled_adapters.summaries import summary_rows
 
 __all__ = ["XPCSResult", "XPCSResults", "XPCSResultsCatalog", "XPCSTwoTime"]
 
-_PAGE = 300
 _SHORTEST_UID = 6
 _COLUMNS = {
     "label": "label",
@@ -136,10 +135,55 @@ class XPCSResultsCatalog(Container):
             rates in 1/s, q in 1/angstrom), the quality and the model; unknown numbers
             are nan.
         """
-        rows = list(_rows(self.search(Eq("status", "complete"))))
+        rows = list(summary_rows(self.search(Eq("status", "complete")), _COLUMNS))
         frame = pd.DataFrame(rows, columns=list(_COLUMNS))
         for name in _NUMBERS:
             frame[name] = pd.to_numeric(frame[name])
+        return frame
+
+    def similar_to(
+        self, uid: str, n: int = 10, *, progress: Progress | None = None
+    ) -> pd.DataFrame:
+        """Find the runs whose dynamics are most like those of one run.
+
+        Compared are the fingerprints of the runs found here (`find` narrows them down)
+        that the same model has analysed. The first call fetches them all and keeps
+        them in a file of one's own; later ones fetch what is new.
+
+        Parameters
+        ----------
+        uid : str
+            Run to compare with; six characters may be enough.
+        n : int
+            How many to find.
+        progress : callable, optional
+            Told how many fingerprints have been fetched, and of how many.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The runs, nearest first: `run_uid`, `distance` between the fingerprints,
+            and the columns of `labels_table`. Its `attrs` have the whole `run_uid` and
+            the `label` of the run compared with, and `n_not_compared`, the number of
+            runs that have no fingerprint of this model.
+
+        Notes
+        -----
+        A run without a fingerprint, or without any other of the same model, is a
+        `FingerprintError` that names the cure; an unknown one is a `KeyError`.
+        """
+        everything: Self = self.new_variation(queries=[])
+        summary = everything[uid].metadata
+        found = nearest_runs(self, summary, n, progress=progress)
+        table = pd.concat([part.labels_table() for part in found.parts])
+        frame: pd.DataFrame = table.set_index("run_uid").reset_index()
+        frame.insert(1, "distance", frame["run_uid"].map(found.distances))
+        frame = frame.sort_values(["distance", "run_uid"], ignore_index=True)
+        frame.attrs = {
+            "run_uid": summary["run_uid"],
+            "label": summary["label"],
+            "n_not_compared": found.n_not_compared,
+        }
         return frame
 
     def run(self, uid: str, *, raw: str = "raw") -> Container:
@@ -308,34 +352,3 @@ def _parts(keys: str | tuple[str, ...]) -> list[str]:
     """Return the steps of a path, given as one text or as several."""
     joined = keys if isinstance(keys, str) else "/".join(keys)
     return [part for part in joined.split("/") if part]
-
-
-def _rows(found: Container) -> Iterator[dict[str, Any]]:
-    """Yield the summaries of runs, in pages: `values()` costs eight times as much."""
-    url = found.item["links"]["search"]
-    selection = ", ".join(f"{name}: {path}" for name, path in _COLUMNS.items())
-    params = {
-        "page[limit]": _PAGE,
-        "fields": "metadata",
-        "select_metadata": f"{{{selection}}}",
-        # Tiled has no public way to ask a search for a part of the metadata.
-        **found._queries_as_params,  # noqa: SLF001
-        **found._sorting_params,  # noqa: SLF001
-    }
-    while url:
-        page = _fetch(found, url, params)
-        for item in page["data"]:
-            yield item["attributes"]["metadata"]["selected"]
-        url = page["links"]["next"]
-
-
-def _fetch(found: Container, url: str, params: dict[str, Any]) -> dict[str, Any]:
-    for attempt in retry_context():
-        with attempt:
-            response = found.context.http_client.get(
-                url,
-                headers={"Accept": "application/x-msgpack"},
-                params={**parse_qs(urlparse(url).query), **params},
-            )
-            page: dict[str, Any] = handle_error(response).json()
-    return page

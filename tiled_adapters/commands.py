@@ -15,6 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ainerd_bluesky.errors import ConfigError
+from tiled_adapters.association_commands import register_association_commands
+from tiled_adapters.cluster_commands import clusters_app
+from tiled_adapters.explore_commands import register_explore_commands
+from tiled_adapters.model_commands import register_model_commands
+from tiled_adapters.naming_commands import register_naming_commands
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +39,11 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(labels)
     app.command(rich_help_panel=_FILES_PANEL)(qmap)
     app.command(rich_help_panel=_FILES_PANEL)(export)
+    register_explore_commands(app)
+    register_association_commands(app)
+    register_model_commands()
+    register_naming_commands(app)
+    app.add_typer(clusters_app, name="clusters", rich_help_panel=_PANEL)
 
 
 def serve(

@@ -21,12 +21,15 @@ from tiled.utils import ensure_specified_sql_driver
 from tiled_adapters.catalog import create_container
 from tiled_adapters.guard import adapters_by_mimetype
 from tiled_adapters.specs import (
+    CLUSTERS_CATALOG,
+    MODEL,
     MODELS,
     RESULT,
     RESULTS,
     RESULTS_CATALOG,
     RUNS,
     TWO_TIME,
+    VOCABULARY,
 )
 
 __all__ = ["initialise", "open_tree", "server_config"]
@@ -36,6 +39,8 @@ _LAYOUT: tuple[tuple[str, list[Spec]], ...] = (
     ("processed", []),
     ("processed/xpcs", [RESULTS_CATALOG]),
     ("processed/models", [MODELS]),
+    ("processed/clusters", [CLUSTERS_CATALOG]),
+    ("processed/vocabulary", [VOCABULARY]),
 )
 """Containers that exist from the start, parents first."""
 
@@ -102,6 +107,7 @@ def _extensions() -> dict[str, Any]:
     """Return what the server can do besides keeping data."""
     validate_result = "tiled_adapters.specs:validate_result"
     validate_two_time = "tiled_adapters.specs:validate_two_time"
+    validate_model = "tiled_adapters.specs:validate_model"
     export_run = "bluesky_tiled_plugins.exporters:json_seq_exporter"
     export_map = "tiled_adapters.exporters:two_time_png"
     return {
@@ -114,6 +120,7 @@ def _extensions() -> dict[str, Any]:
             {"spec": RESULTS.name, "validator": validate_result},
             {"spec": RESULT.name, "validator": validate_result},
             {"spec": TWO_TIME.name, "validator": validate_two_time},
+            {"spec": MODEL.name, "validator": validate_model},
         ],
     }
 

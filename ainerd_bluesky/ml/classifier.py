@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.ml.maps import Maps, as_maps, to_sample
-from ainerd_bluesky.xpcs.quality import Quality, check_map
+from ainerd_bluesky.xpcs.map_quality import check_map
+from ainerd_bluesky.xpcs.quality import Quality
 
 __all__ = ["Encoder", "LatentClassifier", "Model"]
 
@@ -159,6 +160,11 @@ class Model:
     def card(self) -> dict[str, Any]:
         """What the model is, how it was made and how good it is."""
         return self._card
+
+    @property
+    def latent(self) -> LatentClassifier:
+        """What is known about the latent space."""
+        return self._latent
 
     @property
     def name(self) -> str:

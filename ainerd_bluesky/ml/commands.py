@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ainerd_bluesky.ml import gate_commands
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -13,8 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["model_app"]
 
 model_app = typer.Typer(
-    help="Show what a model is worth, or train one.", no_args_is_help=True
+    help="Show what a model is worth, train one, or choose the one to use.",
+    no_args_is_help=True,
 )
+gate_commands.register(model_app)
 
 
 @model_app.command()

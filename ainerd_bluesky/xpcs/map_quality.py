@@ -34,7 +34,7 @@ def check_map(
         The map; rows and columns of frames without photons may be nan. The diagonal
         is not looked at.
     max_missing_fraction : float
-        Largest fraction of such frames.
+        Largest fraction of such frames; half of them is always too much.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def check_map(
     is_present = is_known.any(axis=0) | is_known.any(axis=1)
     n_missing = n_frames - int(is_present.sum())
     missing = f"{n_missing} of {n_frames} frames have no finite value"
-    if n_missing > max_missing_fraction * n_frames:
-        most = f"at most {100 * max_missing_fraction:g} % may be missing"
+    if n_missing > max_missing_fraction * n_frames or 2 * n_missing >= n_frames:
+        most = f"at most {100 * min(max_missing_fraction, 0.5):g} % may be missing"
         return Quality.refusal("nan", f"{missing}, {most}")
     values = values[np.ix_(is_present, is_present)]
     n_unknown = int((~np.isfinite(values)).sum()) - len(values)

@@ -304,3 +304,38 @@ def hdf5_detector(tiled_server: TiledServer) -> Callable[..., HDF5Detector]:
         return HDF5Detector(folder or tiled_server.detector_folder, frames)
 
     return make
+
+
+class Monitor:
+    """A device without ophyd that reads these values, one an event."""
+
+    name, parent = "i0", None
+
+    def __init__(self, *values: Any) -> None:
+        self._values = iter(values)
+        self._value = values[0]
+
+    def trigger(self) -> _Done:
+        self._value = next(self._values)
+        return _Done()
+
+    def read(self) -> dict[str, object]:
+        return {"i0": {"value": self._value, "timestamp": time.time()}}
+
+    def describe(self) -> dict[str, object]:
+        shape = list(np.shape(self._value))
+        dtype = "string" if isinstance(self._value, str) else "number"
+        kind = "array" if shape else dtype
+        return {"i0": {"source": "SIM:i0", "dtype": kind, "shape": shape}}
+
+    def read_configuration(self) -> dict[str, object]:
+        return {}
+
+    def describe_configuration(self) -> dict[str, object]:
+        return {}
+
+
+@pytest.fixture(scope="session")
+def monitor() -> type[Monitor]:
+    """Make a beam monitor called i0."""
+    return Monitor

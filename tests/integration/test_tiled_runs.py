@@ -45,13 +45,14 @@ def run_uid(acquire):
 def config(tiled_server, tmp_path):
     """Make the configuration of a beamline."""
 
-    def make(roots=(tiled_server.detector_folder,), **detector):
+    def make(roots=(tiled_server.detector_folder,), normalisation="static", **detector):
         return BeamlineConfig.model_validate(
             {
                 "name": "test",
                 "detector": {"field": "eiger", **detector},
                 "partition": {"path": tmp_path / "q.h5"},
                 "catalog": {"allowed_roots": roots},
+                "correlation": {"normalisation": normalisation},
             }
         )
 
@@ -157,6 +158,83 @@ def test_frame_time_that_is_no_number_is_told(catalog, acquire, config):
     uid = acquire(frame_time="10 ms")
     with pytest.raises(UnsuitableRunError, match="'10 ms', not seconds"):
         read_run(catalog, uid, config())
+
+
+RISING = np.arange(1.0, 11.0)
+
+
+@pytest.fixture
+def monitored(catalog, run_engine, hdf5_detector, monitor, config):
+    """Take a run with a monitor, and read it normalised by that."""
+
+    def run(*values, frames=FRAMES, documents=None, **settings):
+        devices = [hdf5_detector(frames), monitor(*values)]
+        writer = documents or TiledWriter(catalog["raw"], batch_size=1)
+        plan = bp.count(devices, num=len(values))
+        (uid,) = run_engine(plan, writer, technique="XPCS")
+        settings = {"normalisation": "monitor", "monitor_field": "i0", **settings}
+        return read_run(catalog, uid, config(**settings))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(RISING.tolist(), RISING), (2.5, [2.5] * 10)],
+    ids=["array", "number"],
+)
+def test_monitor_has_a_value_for_each_frame(monitored, values, expected):
+    monitor = monitored(values).monitor
+    assert monitor.dtype == np.float64
+    assert monitor.tolist() == list(expected)
+
+
+def test_events_of_one_frame_have_a_monitor_each(catalog, monitored):
+    writer = writer_told(catalog, (1, 6, 7), chunk_shape=[1, 6, 7])
+    frames = np.ones((1, 6, 7), "uint16")
+    run = monitored(3.0, 4.0, 5.0, frames=frames, documents=writer)
+    assert run.monitor.tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"normalisation": "static"}, {"monitor_field": None}],
+    ids=["other-normalisation", "no-field"],
+)
+def test_monitor_that_normalises_nothing_is_not_read(monitored, settings):
+    assert monitored([np.nan] * 3, **settings).monitor is None
+
+
+def test_frames_without_beam_are_left_to_the_correlation(monitored):
+    assert monitored([0.0, *RISING[1:]]).monitor[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 2.0, 3.0], "has 3 values for 10 frames"),
+        ([*RISING[:8], np.nan, np.inf], "in 2 of 10 frames, the first is 8"),
+        (0.0, "not above 0 in 10 of 10 frames, at most 10 %"),
+        ([0.0, -1.0, *RISING[2:]], "not above 0 in 2 of 10 frames"),
+    ],
+    ids=["short", "nan", "zero", "dark"],
+)
+def test_monitor_that_cannot_divide_is_named(monitored, values, message):
+    with pytest.raises(FrameStackError, match=rf"monitor 'i0' of run .*{message}"):
+        monitored(values)
+
+
+def test_monitor_that_is_not_there_says_what_is(monitored):
+    with pytest.raises(
+        UnsuitableRunError,
+        match=r"monitor 'i1' of run .* 'primary', only \['eiger', 'i0'.*correct",
+    ):
+        monitored(1.0, monitor_field="i1")
+
+
+def test_monitor_that_is_no_number_is_named(monitored):
+    with pytest.raises(UnsuitableRunError, match=r"monitor 'i0' of run .* no numbers"):
+        monitored("bright")
 
 
 def test_run_that_is_not_there_is_worth_another_try(catalog, config):

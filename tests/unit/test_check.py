@@ -112,6 +112,13 @@ def test_missing_file_of_the_beamline_is_named(beamline, change, subject):
     assert (finding.level, "none" in finding.text) == ("error", True)
 
 
+def test_a_model_of_the_registry_is_looked_for_on_the_server(beamline):
+    path = Path(beamline())
+    path.write_text(path.read_text() + '[classification]\nmodel = "registry:mine"\n')
+    finding = found(check_installation(str(path)), "registry:mine")
+    assert (finding.level, "no Tiled server" in finding.text) == ("error", True)
+
+
 def test_unknown_beamline_is_an_error():
     finding = found(check_installation("atlantis"), "beamline atlantis")
     assert finding.level == "error"

@@ -75,12 +75,18 @@ def test_frame_time_must_be_longer_than_nothing(seconds):
     assert "more than 0 s" in answer.stderr
 
 
+def test_a_model_on_a_server_is_to_be_fetched_first():
+    answer = ainerd("classify", __file__, "--model", "registry:ainerd-xpcs")
+    assert answer.returncode == 2
+    assert "ainerd model fetch NAME" in answer.stderr
+
+
 def test_name_with_brackets_is_printed_as_it_is(tmp_path):
     path = tmp_path / "map[bold][x] :on:.npy"
     path.write_text("no array")
     answer = ainerd("classify", path)
     assert answer.returncode == 1
-    assert answer.stderr == f"error: {path} is not a plain .npy array\n"
+    assert answer.stderr == f"error: {path} is no readable .npy file\n"
 
 
 def test_profile_install_writes_one_start_up_file(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ainerd_bluesky.config import load_beamline
+from ainerd_bluesky.config import ClassificationConfig, load_beamline
 from ainerd_bluesky.errors import ConfigError
 
 GOOD = """
@@ -26,6 +26,10 @@ BAD = {
     "key-in-uri": (
         GOOD.replace("[catalog]", '[catalog]\nuri = "http://t:8000?api_key=1"'),
         "catalog.uri",
+    ),
+    "no-name-in-the-registry": (
+        GOOD + '[classification]\nmodel = "registry:@1.0"\n',
+        "classification.model.*registry:NAME@VERSION.*'registry:@1.0'",
     ),
     "not-toml": ("name = ", "not valid TOML"),
     "not-text": (b"\xff\xfe", "not valid TOML"),
@@ -52,3 +56,16 @@ def test_bad_file_is_refused_by_key(tmp_path, text, message):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read .*none\.toml"):
         load_beamline(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("shipped", None),
+        ("/models/mine", None),
+        ("registry:ainerd-xpcs", ("ainerd-xpcs", None)),
+        ("registry:ainerd-xpcs@1.2", ("ainerd-xpcs", "1.2")),
+    ],
+)
+def test_a_model_of_the_registry_is_told_from_a_folder(model, expected):
+    assert ClassificationConfig(model=model).registered == expected

@@ -1,6 +1,7 @@
 """From frames to a published analysis, with a classifier that is told what to say."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from ainerd_bluesky.config import (
 from ainerd_bluesky.engines import choose_engine
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.ml.words import ModelWords
 from ainerd_bluesky.pipeline import (
     Acquisition,
     AnalysisSettings,
@@ -268,6 +270,43 @@ def test_missing_monitor_is_an_answer(frames, partition):
     config = AnalysisSettings(correlation=CorrelationConfig(normalisation="monitor"))
     reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
     assert reduction.quality.flags == ("no-monitor",)
+    assert "detector.monitor_field" in reduction.quality.reasons[0]
+
+
+def test_monitor_that_does_not_fit_is_an_answer(frames, partition):
+    config = AnalysisSettings(correlation=CorrelationConfig(normalisation="monitor"))
+    reduction = reduce_frames(
+        [frames], partition, frame_time=0.1, config=config, monitor=np.ones(95)
+    )
+    assert reduction.quality.flags == ("bad-frames",)
+    assert "shape (95,), the counts 96 frames" in reduction.quality.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "is_part"), [("monitor", True), ("static", False)]
+)
+def test_monitor_is_in_the_recipe_where_it_decides(
+    frames, partition, normalisation, is_part
+):
+    kind = CorrelationConfig(normalisation=normalisation)
+    first, second = (
+        reduce_frames(
+            [frames],
+            partition,
+            frame_time=0.1,
+            config=AnalysisSettings(correlation=kind),
+            monitor=monitor,
+        ).recipe
+        for monitor in (np.ones(96), np.arange(1.0, 97.0))
+    )
+    assert (first != second) == is_part
+
+
+def test_counts_that_no_map_can_hold_are_an_answer(frames, partition):
+    counts = frames.astype(np.float64) * 1e-25
+    reduction = reduce_frames([counts], partition, frame_time=0.1, config=CONFIG)
+    assert not reduction.quality.ok
+    assert "scale the counts" in " ".join(reduction.quality.reasons)
 
 
 def test_frames_named_as_bad_are_left_out(frames, partition):
@@ -409,6 +448,46 @@ def test_low_confidence_is_a_remark(reduction, threshold, flags):
     assert quality["flags"] == flags
 
 
+GEL = ModelWords(
+    words=("gel",),
+    means=np.ones((1, 4)),
+    n_examples=np.array([5]),
+    class_means=np.full((1, 4), 20.0),
+    whitening=np.eye(4),
+    sha256="cd" * 32,
+)
+"""A word for the place where the oracle puts every map."""
+
+
+def test_named_word_is_the_label_and_the_model_keeps_its_own(reduction):
+    analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG, words=GEL)
+    summary = analysis.summary
+    assert (summary["label"], summary["model_label"]) == ("gel", "stationary")
+    assert summary["confidence"] == summary["probabilities"]["gel"] > 0.99
+    assert sum(summary["probabilities"].values()) == pytest.approx(1.0)
+    assert analysis.bins["label"] == ["gel"] * 3
+    assert analysis.bins["model_label"] == ["stationary"] * 3
+
+
+def test_words_are_part_of_the_key_only_where_there_are_any(reduction):
+    model = Oracle(SURE)
+    without = analyse(reduction, ACQUISITION, model, config=CONFIG)
+    named = analyse(reduction, ACQUISITION, model, config=CONFIG, words=GEL)
+    assert "vocabulary" not in without.recipe
+    assert named.recipe["vocabulary"] == named.summary["vocabulary"] == GEL.sha256
+    assert without.summary["model_label"] == without.summary["label"]
+    assert without.key != named.key
+
+
+def test_bins_hold_what_their_label_was_pooled_from(reduction):
+    model = Oracle({"aging": 0.6, "static": 0.4}, {"aging": 0.3, "static": 0.7})
+    analysis = analyse(reduction, ACQUISITION, model, config=CONFIG)
+    bins = analysis.bins
+    assert sum(bins["weight"]) == pytest.approx(1.0)
+    pooled = np.dot(bins["weight"], bins["p_aging"])
+    assert pooled == pytest.approx(analysis.summary["probabilities"]["aging"])
+
+
 def test_run_whose_maps_the_model_refuses_is_invalid(reduction):
     analysis = analyse(reduction, ACQUISITION, Oracle({}), config=CONFIG)
     assert analysis.summary["label"] == "invalid"
@@ -524,3 +603,31 @@ def test_bins_of_an_archive_keep_their_labels_and_remarks(reduction):
     }
     physics = analysis.summary["physics"]
     assert (physics["q_bin"], physics["bin_index"]) == (5, 1)
+
+
+class Numbering(Oracle):
+    """Gives each map it is asked about a fingerprint of its own."""
+
+    def classify(self, maps):
+        answers = super().classify(maps)
+        return [
+            replace(answer, embedding=np.array([number, 1 / 3], np.float32))
+            for number, answer in enumerate(answers)
+        ]
+
+
+def test_fingerprint_is_pooled_like_the_label(reduction):
+    analysis = analyse(reduction, ACQUISITION, Numbering(SURE), config=CONFIG)
+
+    weights = np.array(analysis.bins["weight"])
+    mean_number = float(weights @ [0, 1, 2])
+    assert analysis.summary["fingerprint"] == [round(mean_number, 5), 0.33333]
+    assert json.loads(json.dumps(analysis.summary))["fingerprint"][1] == 0.33333
+
+
+@pytest.mark.parametrize("answer", [SURE, {}], ids=["by-the-gate", "by-the-model"])
+def test_refused_run_has_no_fingerprint(reduction, answer):
+    refusal = refused("dark", "no photons") if answer else reduction
+    analysis = analyse(refusal, ACQUISITION, Oracle(answer), config=CONFIG)
+    assert analysis.summary["label"] == "invalid"
+    assert analysis.summary["fingerprint"] is None

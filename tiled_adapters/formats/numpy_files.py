@@ -215,6 +215,4 @@ def _said_clearly(path: Path) -> Iterator[None]:
         ) from error
     except _DAMAGE as error:
         # numpy's own words advise to unpickle what may be anybody's file.
-        raise FileFormatError(
-            f"{path} is not a plain {path.suffix} of arrays"
-        ) from error
+        raise FileFormatError(f"{path} is no readable {path.suffix} file") from error

@@ -1,6 +1,8 @@
 """The steps against a real catalog, and the Prefect flow on a real Prefect server."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -16,14 +18,22 @@ from tiled.client.utils import ClientError
 
 from ainerd_bluesky.callbacks.job import Job
 from ainerd_bluesky.callbacks.writer import tiled_writer
-from ainerd_bluesky.config import load_beamline
-from ainerd_bluesky.errors import ConfigError, RunNotReadyError, UnsuitableRunError
+from ainerd_bluesky.config import ClassificationConfig, load_beamline
+from ainerd_bluesky.errors import (
+    ConfigError,
+    ModelError,
+    RunNotReadyError,
+    UnsuitableRunError,
+)
 from ainerd_bluesky.ml import load_model
+from ainerd_bluesky.ml.bundle import SHIPPED
 from ainerd_bluesky.plans import xpcs_scan
 from ainerd_bluesky.profiles import find_profiles
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from flows import chain
+from flows.runners import EmbeddedRunner
 from tiled_adapters.formats.qmap import write_partition
+from tiled_adapters.models import open_registry
 
 from .conftest import make_beamline, point_at
 
@@ -213,6 +223,57 @@ def test_the_flow_publishes_the_label_and_a_second_time_changes_nothing(
     end_of_run(run_uid, beamline_file)
     run = results[run_uid]
     assert (dict(run.metadata), {key: dict(run[key].metadata) for key in run}) == before
+
+
+@pytest.fixture
+def registered(catalog, tmp_path):
+    """The shipped model as versions 1.0 and 1.1 of another name, both candidates."""
+    name, registry = f"model-{uuid.uuid4().hex[:8]}", open_registry(catalog)
+    for version in ("1.0", "1.1"):
+        folder = shutil.copytree(SHIPPED, tmp_path / version)
+        (card_path,) = folder.glob("*.json")
+        card = json.loads(card_path.read_text()) | {"name": name, "version": version}
+        card_path.write_text(json.dumps(card))
+        registry.register(folder)
+    return registry, name
+
+
+@pytest.fixture
+def following(config, registered, beamline_file):
+    """A beamline that uses what is in production, and its file."""
+    chosen = ClassificationConfig(model=f"registry:{registered[1]}")
+    config = config.model_copy(update={"classification": chosen})
+    Path(beamline_file).write_text(config.model_dump_json())
+    return config, beamline_file
+
+
+def test_each_run_is_classified_by_the_model_in_production(
+    scan, results, registered, following
+):
+    registry, name = registered
+    job = Job(scan(), {}, created=0.0)
+    runner = EmbeddedRunner(*following)
+    with pytest.raises(ModelError, match=r"only 1\.0 \(candidate\), 1\.1"):
+        runner.run(job)
+    for version in ("1.0", "1.1"):
+        registry.promote(name, version, "ann", "better")
+        runner.run(job)
+        used = results[job.run_uid].metadata["model"]
+        assert (used["name"], used["version"]) == (name, version)
+    assert len(results[job.run_uid]) == 2
+
+
+def test_a_flow_run_uses_the_model_in_production(
+    scan, prefect_server, registered, following
+):
+    from flows.end_of_run import end_of_run
+
+    registry, name = registered
+    run_uid, used = scan(), []
+    for version in ("1.0", "1.1"):
+        registry.promote(name, version, "ann", "better")
+        used.append(end_of_run(run_uid, following[1])["model"]["version"])
+    assert used == ["1.0", "1.1"]
 
 
 def test_the_page_of_a_flow_run_shows_what_was_found(

@@ -135,6 +135,20 @@ def test_photon_events_are_reduced_as_events(tmp_path, rng, model):
     assert photons == pytest.approx(np.bincount(frame), rel=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (None, r"raw\.h5 holds frames: name its q-partition \(--partition\)"),
+        ("gone.hdf", r"no q-partition .*gone\.hdf: correct --partition, or make one"),
+    ],
+)
+def test_frames_without_a_partition_name_the_cure(frames_file, model, name, message):
+    partition = None if name is None else frames_file.parent / name
+    reading = FileReading(is_raw=True, partition=partition)
+    with pytest.raises(PartitionError, match=message):
+        analyse_file(frames_file, model, reading)
+
+
 def test_partition_of_transposed_frames_is_turned(tmp_path, speckle_counts, model):
     frames = speckle_counts(120, 300, tau=15.0).reshape(120, 15, 20)
     with h5py.File(tmp_path / "raw.h5", "w") as file:
@@ -170,22 +184,21 @@ def test_damaged_file_is_named(tmp_path, model, suffix, content):
         analyse_file(path, model)
 
 
-@pytest.mark.parametrize("content", ["text", {"a": 1}], ids=["text", "pickle"])
-def test_npy_that_is_none_is_refused_without_advice_to_unpickle(
-    tmp_path, model, content
-):
-    path = tmp_path / "map.npy"
-    if isinstance(content, str):
-        path.write_text(content)
-    else:
-        np.save(path, np.array(content, dtype=object))
-    with pytest.raises(FileFormatError, match=r"not a plain \.npy array$"):
-        analyse_file(path, model)
+def test_text_is_no_npy(tmp_path, model):
+    (tmp_path / "map.npy").write_text("text")
+    with pytest.raises(FileFormatError, match=r"no readable \.npy file$"):
+        analyse_file(tmp_path / "map.npy", model)
+
+
+def test_pickle_is_refused_without_advice_to_unpickle(tmp_path, model):
+    np.save(tmp_path / "map.npy", np.array({"a": 1}, dtype=object))
+    with pytest.raises(FileFormatError, match=r"object .*, no array of real numbers$"):
+        analyse_file(tmp_path / "map.npy", model)
 
 
 def test_words_are_no_map(tmp_path, model):
     np.save(tmp_path / "words.npy", np.array([["a", "b"], ["c", "d"]]))
-    with pytest.raises(FileFormatError, match="not real numbers"):
+    with pytest.raises(FileFormatError, match="no array of real numbers"):
         analyse_file(tmp_path / "words.npy", model)
 
 
@@ -247,10 +260,10 @@ def test_server_that_fails_ends_the_work_and_the_rest_is_listed(ingest):
 def test_map_that_cannot_be_analysed_is_one_row_and_the_rest_goes_on(
     ingest, monkeypatch
 ):
-    def analyse(path, *_):
+    def analyse(path, *_, words):
         if path.name == "b.npy":
             raise TwoTimeError("not a map")
-        return analyse_file(path, *_)
+        return analyse_file(path, *_, words=words)
 
     monkeypatch.setattr(archive, "analyse_file", analyse)
     rows = ingest()

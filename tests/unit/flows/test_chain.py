@@ -131,7 +131,7 @@ def test_a_beamline_is_found_by_its_name():
 class LateFile:
     """Frames whose file is not whole."""
 
-    frame_time, path, field, dataset = 0.01, None, "eiger", None
+    frame_time, monitor, path, field, dataset = 0.01, None, None, "eiger", None
 
     def blocks(self, block_frames):
         raise FileFormatError("file is truncated")

@@ -1,11 +1,13 @@
 """What is printed: data as they are, and nothing that is not known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ainerd_bluesky.vocabulary import DYNAMICS
 from flows.archive import ASSUMED, Ingested
 from flows.report import draw_analysis, print_analysis, print_ingested, print_json
 
@@ -179,6 +181,57 @@ def test_notes_come_once_a_folder_and_once_for_missing_frame_times(capsys):
     ]
     print_ingested(rows, 4)
     printed = capsys.readouterr().out
-    assert printed.count("not served in place: why") == 2
+    for folder in ("one", "two"):
+        assert f"2 files are not served in place, in {folder}: why" in printed
     assert "4 files tell no frame time" in printed
     assert "--frame-time" in printed
+
+
+def test_note_on_one_file_is_singular(capsys):
+    row = Ingested(Path("a.npy"), ingested("a", frame_time=None).summary, remark="why")
+    print_ingested([row], 1)
+    printed = capsys.readouterr().out
+    assert "note 1 file is not served in place, in .: why" in printed
+    assert "note 1 file tells no frame time" in printed
+
+
+@pytest.fixture
+def long_numbers(aging):
+    """One q-bin of each label, with numbers as long as they get."""
+    numbers = {
+        "q": 0.01234,
+        "confidence": 0.5,
+        "relaxation_rate": 1.234e-05,
+        "relaxation_rate_err": 1e-06,
+        "alpha": 0.877,
+        "alpha_err": 0.05,
+        "beta": 0.01234,
+        "beta_err": 0.004,
+    }
+    labels = [str(label) for label in DYNAMICS]
+    bins = {name: [number] * len(labels) for name, number in numbers.items()}
+    return replace(
+        aging, bins={"q_bin": [*range(1, len(labels) + 1)], "label": labels, **bins}
+    )
+
+
+def test_table_of_q_bins_fits_a_terminal(long_numbers, capsys):
+    print_analysis(long_numbers)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line.strip()}
+    assert rows["q-bin"][-5:] == ["confidence", "rate", "[1/frame]", "alpha", "beta"]
+    for number, label in enumerate(DYNAMICS, start=1):
+        fits = ["1.23e-05±1e-06", "0.877±0.05", "0.0123±0.004"]
+        assert rows[str(number)] == ["0.01234", label, "0.50", *fits]
+
+
+@pytest.mark.parametrize("columns", ["40", "80"])
+def test_labels_are_never_broken(long_numbers, capsys, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    print_analysis(long_numbers)
+    rows = [ingested("x" * 70 + f"{label}.h5", label=label) for label in DYNAMICS]
+    print_ingested(rows, len(rows))
+    words = capsys.readouterr().out.split()
+    for label in DYNAMICS:
+        assert words.count(label) >= 2

@@ -3,9 +3,31 @@ import pytest
 from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.validation_registration import ValidationError
 
-from tiled_adapters.specs import RESULT, TWO_TIME, validate_result, validate_two_time
+from tiled_adapters.specs import (
+    MODEL,
+    RESULT,
+    TWO_TIME,
+    validate_model,
+    validate_result,
+    validate_two_time,
+)
 
 GOOD = {"run_uid": "x", "status": "writing"}
+BEGUN = {
+    "name": "m",
+    "version": "1",
+    "sha256": "0",
+    "format_version": 1,
+    "status": "writing",
+}
+CHANGE = {"stage": "candidate", "who": "me", "when": "now", "why": "so"}
+WHOLE = {
+    **BEGUN,
+    "status": "complete",
+    "stage": "candidate",
+    "history": [CHANGE],
+    "card": {},
+}
 
 
 @pytest.mark.parametrize(
@@ -51,3 +73,25 @@ def test_map_must_be_square(shape, is_good):
 def test_map_must_be_an_array():
     with pytest.raises(ValidationError, match="must be an array"):
         validate_two_time(TWO_TIME, {}, None, "container", None)
+
+
+@pytest.mark.parametrize("metadata", [BEGUN, WHOLE, None], ids=["begun", "whole", "-"])
+def test_good_model_passes(metadata):
+    validate_model(MODEL, metadata, None, "container", None)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "family", "message"),
+    [
+        (WHOLE, "array", "must be a container"),
+        ({**BEGUN, "sha256": ""}, "container", r"needs \['sha256'\]"),
+        ({**BEGUN, "status": "done"}, "container", "status must be"),
+        ({**WHOLE, "stage": "best"}, "container", "stage must be .* got 'best'"),
+        ({**WHOLE, "history": []}, "container", "must list changes"),
+        ({**WHOLE, "history": [{"stage": "retired"}]}, "container", "says .*'why'"),
+        ({**WHOLE, "card": None}, "container", "needs a card"),
+    ],
+)
+def test_bad_model_is_refused(metadata, family, message):
+    with pytest.raises(ValidationError, match=message):
+        validate_model(MODEL, metadata, None, family, None)
