@@ -29,6 +29,10 @@ Classify the dynamics of XPCS scans: two-time maps in, labels in Tiled out.
 `ainerd labels` lists what was found, `ainerd check` says what is wrong.
 
 **An archive**: `ainerd ingest PATH...` classifies files and publishes their labels.
+
+**Many runs**: `ainerd similar RUN` finds those like one run, `ainerd map` draws all,
+`ainerd clusters fit` groups them, `ainerd name` gives a group a word of yours, and
+`ainerd correlate` asks what goes with their dynamics.
 """
 _BEAMLINE_PANEL = "At a beamline"
 

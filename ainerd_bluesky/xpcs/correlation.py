@@ -225,10 +225,12 @@ class _MapBuilder:
         self._ratio_sums = np.zeros(n_frames)
         self._diagonal = np.zeros(n_frames)
         self._weights = self._norm.weights**2 / max(self._norm.n_pixels.sum(), 1)
-        # One row of factors for each static bin takes its weight in: a pass less.
-        self._is_folded = len(self._norm.factors) == len(self._ranges)
-        scale = np.sqrt(self._weights)[:, None] if self._is_folded else 1.0
-        self._factors = (self._norm.factors * scale).astype(np.float32)
+        self._factors = self._norm.factors.astype(np.float32)
+        # Where each static bin has factors of its own, those of the earlier frame take
+        # its weight in: a pass less.
+        self._is_folded = len(self._factors) == len(self._ranges)
+        scale = self._weights[:, None] if self._is_folded else 1.0
+        self._earlier_factors = (self._norm.factors * scale).astype(np.float32)
         # No sum of products is above the largest count times the largest frame sum.
         self._highest = self._frames.peak * self._norm.sums.max(axis=1, initial=0)
         self._part, self._outer = TileBuffer(np.float32), TileBuffer(np.float32)
@@ -276,10 +278,9 @@ class _MapBuilder:
     def _outer_factors(
         self, static_bin: int, rows: slice, columns: slice
     ) -> NDArray[np.float32]:
-        # Multiplied with each other first, so that C(t1, t2) = C(t2, t1) to the bit.
-        factors = self._factors[static_bin]
+        earlier, later = self._earlier_factors[static_bin], self._factors[static_bin]
         outer = self._outer.tile(rows.stop - rows.start, columns.stop - columns.start)
-        return np.multiply.outer(factors[rows], factors[columns], out=outer)
+        return np.multiply.outer(earlier[rows], later[columns], out=outer)
 
     def _finish_into(self, two_time: NDArray[np.float32]) -> None:
         np.fill_diagonal(two_time, self._diagonal)

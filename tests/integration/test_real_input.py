@@ -208,7 +208,7 @@ def test_damaged_file_is_named_and_the_rest_goes_on(
     assert answer.returncode == 1
     assert "damaged_results.hdf" in answer.stdout
     assert "1 labelled, 0 invalid, 1 not read" in answer.stdout
-    assert "1 files tell no frame time" in answer.stdout
+    assert "1 file tells no frame time" in answer.stdout
     assert results[file_uid(bare)].metadata["label"] == "aging"
     assert not [uid for uid in results if uid.startswith("damaged")]
 
