@@ -16,13 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["bench_app"]
 
 bench_app = typer.Typer(
-    help="Measure speed and memory on this machine.", no_args_is_help=True
+    help="Measure this installation: the correlator, the model.", no_args_is_help=True
 )
-
-
-@bench_app.callback()
-def _only_groups() -> None:
-    """Measure speed and memory on this machine."""
 
 
 @bench_app.command()
@@ -73,6 +68,50 @@ def correlator(
         _draw(benchmark, figure)
     if check and benchmark.failures:
         raise typer.Exit(1)
+
+
+@bench_app.command()
+def model(
+    model: Annotated[str, typer.Option(help="`shipped`, or a folder.")] = "shipped",
+    data: Annotated[
+        Path, typer.Option(help="Folder of measurements; need not exist.")
+    ] = Path("../shared/data"),
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few maps, to see that it runs.")
+    ] = False,
+    train_novelty: Annotated[
+        bool,
+        typer.Option(
+            "--train-novelty", help="Train without two words; ask how novel they are."
+        ),
+    ] = False,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write every figure to this file.")
+    ] = None,
+) -> None:
+    """Measure a model on measured and simulated maps, beside what needs no training."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ainerd_bluesky.bench.model import bench_model
+    from ainerd_bluesky.bench.model_report import model_table
+
+    _check_files(json_path, None, [], quick=quick)
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        benchmark = bench_model(
+            model,
+            data=data,
+            quick=quick,
+            train_novelty=train_novelty,
+            progress=lambda what, done, total: progress.update(
+                task, description=what, completed=done, total=total
+            ),
+        )
+    console.print(model_table(benchmark))
+    if json_path is not None:
+        json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
 
 
 def _check_files(

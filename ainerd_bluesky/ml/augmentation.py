@@ -1,110 +1,71 @@
-"""What real maps have and simulated ones lack, added while the network learns."""
+"""What real maps have and simulated ones lack, added before the network learns."""
 
-from dataclasses import dataclass
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Augmentation"]
+__all__ = ["disturbed", "random_offsets"]
 
-_MAX_DRIFT = 0.05
+Floats = NDArray[np.float32]
+
 _MAX_STRIPE = 0.03
+_HOT_MAPS, _HOT_FRAMES, _HOT_HEIGHT = 0.15, 0.02, 0.3
+_OFFSET, _OFFSET_SHARE = 0.1, 0.7
+_LOST_SHARE = 0.05
+_LOST = (0.3, 1.0)
 
 
-@dataclass(frozen=True, eq=False)
-class Augmentation:
-    """Random change of a batch of samples.
+def disturbed(samples: Floats, rng: np.random.Generator) -> Floats:
+    """Err in the normalisation of frames, and let some frames be bright.
 
     Parameters
     ----------
-    reversed_class : Tensor of int64, shape (n_classes,)
-        Class of each class seen backwards in time.
-    is_flat : Tensor of bool, shape (n_classes,)
-        Classes that are told by their level alone: they are never rescaled.
+    samples : ndarray of float32, shape (n_samples, size, size)
+        Maps with the baseline 1.
+    rng : numpy.random.Generator
+        Source of all chance.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples, size, size)
+        Symmetric; each row and column times a factor, few rows raised or lowered.
     """
-
-    reversed_class: Tensor
-    is_flat: Tensor
-
-    def __call__(
-        self, samples: Tensor, clean: Tensor, classes: Tensor, rng: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Change a batch.
-
-        Parameters
-        ----------
-        samples, clean : Tensor of shape (n_samples, size, size)
-            Noisy maps and what the decoder should make of them.
-        classes : Tensor of int64, shape (n_samples,)
-            Class of each.
-        rng : torch.Generator
-            Source of all chance.
-
-        Returns
-        -------
-        tuple of Tensor
-            Samples, clean maps and classes; time may run backwards.
-        """
-        is_reversed = _draw(len(samples), rng) < 0.5
-        samples = torch.where(is_reversed, samples.flip(1, 2), samples)
-        clean = torch.where(is_reversed, clean.flip(1, 2), clean)
-        classes = torch.where(
-            is_reversed.flatten(), self.reversed_class[classes], classes
-        )
-        samples = _hot_rows(_drift(_stripes(samples, rng), rng), rng)
-        is_flat = self.is_flat[classes][:, None, None]
-        return _rescaled(samples, is_flat, rng), clean, classes
-
-
-def _draw(n_samples: int, rng: torch.Generator) -> Tensor:
-    return torch.rand((n_samples, 1, 1), generator=rng)
-
-
-def _stripes(samples: Tensor, rng: torch.Generator) -> Tensor:
-    """Err in the normalisation: each row and column times a factor."""
     n_samples, size, _ = samples.shape
-    factor = torch.randn((n_samples, size, 1), generator=rng)
-    factor = 1.0 + _MAX_STRIPE * _draw(n_samples, rng) ** 2 * factor
-    return samples * factor * factor.transpose(1, 2)
+    strength = _MAX_STRIPE * rng.random((n_samples, 1, 1)) ** 2
+    factor = 1 + strength * rng.standard_normal((n_samples, size, 1))
+    is_hot = rng.random((n_samples, size, 1)) < _HOT_FRAMES
+    is_hot &= rng.random((n_samples, 1, 1)) < _HOT_MAPS
+    bump = _HOT_HEIGHT * rng.standard_normal((n_samples, size, 1)) * is_hot
+    across = (0, 2, 1)
+    changed = samples * factor * factor.transpose(across)
+    return np.asarray(changed + bump + bump.transpose(across), np.float32)
 
 
-def _drift(samples: Tensor, rng: torch.Generator) -> Tensor:
-    """Shift the baseline away from one, and tilt it along delay."""
-    n_samples, size, _ = samples.shape
-    shift = _MAX_DRIFT * (2 * _draw(n_samples, rng) - 0.8)
-    slope = 0.5 * _MAX_DRIFT * (2 * _draw(n_samples, rng) - 1)
-    row = torch.linspace(0.0, 1.0, size)
-    delay = (row[:, None] - row[None, :]).abs()
-    return (
-        samples
-        + shift * _switch(n_samples, 0.6, rng)
-        + slope * delay * _switch(n_samples, 0.3, rng)
-    )
+def random_offsets(is_flat: Tensor, rng: torch.Generator) -> Tensor:
+    """Draw baselines that are off: a little in most maps, all of it in few.
 
+    Parameters
+    ----------
+    is_flat : Tensor of bool, shape (n_samples,)
+        Maps told by their level alone: they keep about the baseline they have.
+    rng : torch.Generator
+        Source of all chance.
 
-def _hot_rows(samples: Tensor, rng: torch.Generator) -> Tensor:
-    """Raise or lower the correlation of some frames with all others."""
-    n_samples, size, _ = samples.shape
-    is_hot = torch.rand((n_samples, size, 1), generator=rng) < 0.02
-    height = 0.3 * torch.randn((n_samples, size, 1), generator=rng)
-    bump = height * is_hot * _switch(n_samples, 0.15, rng)
-    return samples + bump + bump.transpose(1, 2)
+    Returns
+    -------
+    Tensor of shape (n_samples, 1)
+        To be added to each map.
+    """
+    n_samples = len(is_flat)
 
+    def draw() -> Tensor:
+        return torch.rand(n_samples, generator=rng)
 
-def _rescaled(samples: Tensor, is_flat: Tensor, rng: torch.Generator) -> Tensor:
-    """Scale some maps as others do: to 0..1, or about another baseline."""
-    n_samples = len(samples)
-    low = samples.amin(dim=(1, 2), keepdim=True)
-    high = samples.amax(dim=(1, 2), keepdim=True)
-    unit = (samples - low) / (high - low + 1e-6)
-    offset = 1.0 + _draw(n_samples, rng)
-    gain = 0.3 + 4.0 * _draw(n_samples, rng)
-    other = torch.where(
-        _draw(n_samples, rng) < 0.5, unit, (samples - 1.0) * gain + offset
-    )
-    is_other = (_draw(n_samples, rng) < 0.12) & ~is_flat
-    return torch.where(is_other, other, samples)
-
-
-def _switch(n_samples: int, share: float, rng: torch.Generator) -> Tensor:
-    return (_draw(n_samples, rng) < share).float()
+    small = _OFFSET * torch.randn(n_samples, generator=rng)
+    small = torch.where(is_flat, small.clamp(-0.05, 0.05), small)
+    offset = small * (draw() < _OFFSET_SHARE)
+    low, high = _LOST
+    lost = -(low + (high - low) * draw())
+    is_lost = (draw() < _LOST_SHARE) & ~is_flat
+    return torch.where(is_lost, lost, offset)[:, None]

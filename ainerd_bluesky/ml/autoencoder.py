@@ -1,4 +1,4 @@
-"""Denoising autoencoder with the interface of scikit-learn."""
+"""The fingerprint of two-time maps, with the interface of scikit-learn."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,45 +9,49 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor, nn
+from torch import Tensor
 
 from ainerd_bluesky.errors import ModelError
-from ainerd_bluesky.ml.augmentation import Augmentation
+from ainerd_bluesky.ml.augmentation import disturbed
+from ainerd_bluesky.ml.learning import MeasuredViews, Recipe, SceneViews, learn
+from ainerd_bluesky.ml.map_features import map_features
+from ainerd_bluesky.ml.measured_maps import MeasuredGroups
 from ainerd_bluesky.ml.network import DynamicsNetwork
 from ainerd_bluesky.vocabulary import Label
 
 __all__ = ["DynamicsAutoencoder", "torch_threads"]
 
 _SIZE_STEP = 16
-# Mean squared errors of maps are small numbers beside the class loss.
-_MAP_WEIGHT = 10.0
+_N_VIEWS = 2
 _REVERSED: dict[str, str] = {
     Label.AGING: Label.ACCELERATING,
     Label.ACCELERATING: Label.AGING,
 }
-_FLAT: frozenset[str] = frozenset({Label.STATIC})
+# A scene that keeps this much of its contrast everywhere is told by its level alone.
+_FLAT = 0.8
 
 
 class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc] # scikit-learn ships no types
     """Fingerprint of two-time maps that keeps dynamics and drops noise.
 
-    The decoder learns the square of g1 from a noisy map, a linear head on the latent
-    learns the class; both losses shape the latent together.
+    Two views of a scene, which differ in q, photons and pixels, learn to have one
+    kind; the shape are coordinates from which the map can be made again. A class head
+    learns words beside them: no label reaches the fingerprint.
 
     Parameters
     ----------
-    n_components : int
-        Size of the latent.
+    n_kind, n_shape : int
+        Sizes of both parts of the fingerprint.
     width : int
-        Channels of the first layer.
+        Units of the hidden layers.
     n_epochs : int
-        Times that every sample is seen, each time changed anew.
+        Times that every scene is seen, each time changed anew.
     batch_size : int
-        Samples per step.
+        Scenes per step.
     learning_rate : float
         Highest rate of the one-cycle schedule.
     class_weight : float
-        Weight of the class loss; 0 learns without labels.
+        Weight of the class loss; 0 learns no words.
     random_state : int
         Seed of weights, order and augmentation.
     progress : callable, optional
@@ -67,17 +71,19 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
 
     def __init__(  # noqa: PLR0913 - scikit-learn keeps parameters in `__init__`
         self,
-        n_components: int = 32,
+        n_kind: int = 24,
+        n_shape: int = 40,
         *,
-        width: int = 24,
+        width: int = 384,
         n_epochs: int = 30,
-        batch_size: int = 128,
-        learning_rate: float = 3e-3,
+        batch_size: int = 256,
+        learning_rate: float = 2e-3,
         class_weight: float = 1.0,
         random_state: int = 0,
         progress: Callable[[int, float], None] | None = None,
     ) -> None:
-        self.n_components = n_components
+        self.n_kind = n_kind
+        self.n_shape = n_shape
         self.width = width
         self.n_epochs = n_epochs
         self.batch_size = batch_size
@@ -86,17 +92,25 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
         self.random_state = random_state
         self.progress = progress
 
-    def fit(self, X: ArrayLike, y: ArrayLike, clean: ArrayLike | None = None) -> Self:
-        """Learn from noisy samples.
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        clean: ArrayLike | None = None,
+        measured: MeasuredGroups | None = None,
+    ) -> Self:
+        """Learn from pairs of noisy samples.
 
         Parameters
         ----------
-        X : array_like of shape (n_samples, size, size)
-            Noisy samples.
-        y : array_like of str, shape (n_samples,)
+        X : array_like of shape (n_scenes, 2, size, size)
+            Two noisy samples of each scene.
+        y : array_like of str, shape (n_scenes,)
             Word of each.
-        clean : array_like of shape (n_samples, size, size), optional
-            What the decoder should give, 0 to 1; unset: the samples less 1, clipped.
+        clean : array_like of shape (n_scenes, 2, size, size), optional
+            The square of g1 behind each; unset: the samples less 1, clipped.
+        measured : MeasuredGroups, optional
+            Measured maps to learn from too; they need no word.
 
         Returns
         -------
@@ -108,21 +122,33 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
         ModelError
             If samples and labels do not fit each other or the network.
         """
-        X = _checked(X)
+        X = _checked(X, n_views=_N_VIEWS)
         y = np.asarray(y, dtype=np.str_)
         if len(y) != len(X):
             raise ModelError(f"y has {len(y)} labels, X {len(X)} samples")
-        target = np.clip(X - 1.0, 0.0, 1.0) if clean is None else _checked(clean)
+        if clean is None:
+            clean = np.clip(X - 1.0, 0.0, 1.0)
+        clean = _checked(clean, n_views=_N_VIEWS)
 
-        self.n_features_in_ = X.shape[1]
-        self.classes_, classes = np.unique(y, return_inverse=True)
+        self.n_features_in_ = X.shape[-1]
+        self.classes_ = np.unique(y)
+        rng = np.random.default_rng(self.random_state)
+        scenes = _scene_views(X, clean, y, rng)
+        views = None if measured is None else _measured_views(measured)
         with torch.random.fork_rng():
             torch.manual_seed(self.random_state)
-            network = _laid_out(self._new_network(), torch.channels_last)
-            self.loss_curve_ = self._learn(
-                network, *map(torch.from_numpy, (X, target, classes))
+            network = self._new_network()
+            network.shape.fit(torch.from_numpy(clean[:, 0]))
+            recipe = Recipe(
+                self.n_epochs,
+                self.batch_size,
+                self.learning_rate,
+                self.class_weight,
+                self.random_state,
             )
-        self.network_ = _laid_out(network, torch.contiguous_format).eval()
+            report = self.progress or _silent
+            self.loss_curve_ = learn(network, scenes, views, recipe, report)
+        self.network_ = network.eval()
         return self
 
     @classmethod
@@ -151,9 +177,9 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
             If the weights do not fit the network.
         """
         try:
-            n_components = state["head.weight"].shape[1]
-            width = state["encoder.layers.0.weight"].shape[0]
-            autoencoder = cls(n_components, width=width)
+            n_shape = state["shape.basis"].shape[1]
+            width, n_kind = state["kind.6.weight"].shape[::-1]
+            autoencoder = cls(n_kind, n_shape, width=width)
             autoencoder.n_features_in_ = size
             autoencoder.classes_ = np.array(classes)
             network = autoencoder._new_network()
@@ -164,7 +190,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
         return autoencoder
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Compute the latent.
+        """Compute the fingerprint.
 
         Parameters
         ----------
@@ -173,14 +199,30 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
 
         Returns
         -------
-        ndarray of float32, shape (n_samples, n_components)
+        ndarray of float32, shape (n_samples, n_kind + n_shape)
             One at a time, so that a sample gives the same bits alone or in company.
         """
         check_is_fitted(self, "network_")
-        return self._each(X, self.network_.encoder)
+        return self._each(X, self.network_.fingerprint)
+
+    def scores(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute the scores of the classes.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, size, size)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, n_classes)
+            Logarithms of class probabilities up to a constant.
+        """
+        check_is_fitted(self, "network_")
+        return self._each(X, lambda _, inputs: self.network_.head(inputs))
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
-        """Estimate the square of g1 behind each sample.
+        """Make each sample again from its fingerprint, scaled to mean 0 and spread 1.
 
         Parameters
         ----------
@@ -190,57 +232,26 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
         Returns
         -------
         ndarray of float32, shape (n_samples, size, size)
-            Symmetric, 0 to 1.
+            Symmetric.
         """
         check_is_fitted(self, "network_")
-        return self._each(X, lambda sample: self.network_(sample)[1])
+        shape = self.network_.shape
+        return self._each(X, lambda samples, _: shape.rebuild(shape(samples)))
 
     def _new_network(self) -> DynamicsNetwork:
+        size = self.n_features_in_
+        n_features = map_features(np.ones((1, size, size), np.float32)).shape[1]
         return DynamicsNetwork(
-            self.n_features_in_, self.n_components, len(self.classes_), self.width
+            n_features,
+            size,
+            self.n_kind,
+            self.n_shape,
+            len(self.classes_),
+            self.width,
         )
-
-    def _learn(
-        self, network: DynamicsNetwork, samples: Tensor, clean: Tensor, classes: Tensor
-    ) -> list[float]:
-        rng = torch.Generator().manual_seed(self.random_state)
-        optimizer = torch.optim.AdamW(
-            network.parameters(), lr=self.learning_rate, weight_decay=1e-3
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            max_lr=self.learning_rate,
-            total_steps=self.n_epochs * -(-len(samples) // self.batch_size),
-        )
-        augment = _augmentation(self.classes_)
-        losses = []
-        network.train()
-        for epoch in range(self.n_epochs):
-            total = 0.0
-            order = torch.randperm(len(samples), generator=rng)
-            for chosen in torch.split(order, self.batch_size):
-                batch = augment(samples[chosen], clean[chosen], classes[chosen], rng)
-                loss = self._loss(network, *batch)
-                optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-                optimizer.step()
-                schedule.step()
-                total += loss.item() * len(chosen)
-            losses.append(total / len(samples))
-            if self.progress is not None:
-                self.progress(epoch, losses[-1])
-        return losses
-
-    def _loss(
-        self, network: DynamicsNetwork, samples: Tensor, clean: Tensor, classes: Tensor
-    ) -> Tensor:
-        _, estimate, scores = network(samples)
-        of_map = nn.functional.mse_loss(estimate, clean)
-        of_class = nn.functional.cross_entropy(scores, classes)
-        return _MAP_WEIGHT * of_map + self.class_weight * of_class
 
     def _each(
-        self, X: ArrayLike, function: Callable[[Tensor], Tensor]
+        self, X: ArrayLike, function: Callable[[Tensor, Tensor], Tensor]
     ) -> NDArray[np.float32]:
         X = _checked(X)
         if X.shape[1] != self.n_features_in_:
@@ -249,7 +260,11 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
             )
         # One small sample leaves nothing to share: threads would only wait.
         with torch_threads(1), torch.inference_mode():
-            rows = [function(sample[None]) for sample in torch.from_numpy(X)]
+            inputs = torch.from_numpy(map_features(X))[:, None]
+            rows = [
+                function(sample[None], self.network_.prepare(row))
+                for sample, row in zip(torch.from_numpy(X), inputs, strict=True)
+            ]
             return torch.cat(rows).numpy()
 
 
@@ -264,29 +279,58 @@ def torch_threads(n_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _laid_out(
-    network: DynamicsNetwork, memory_format: torch.memory_format
-) -> DynamicsNetwork:
-    """Order the weights in memory: channels last trains twice as fast."""
-    return network.to(memory_format=memory_format)  # type: ignore[call-overload, no-any-return] # missing in torch's stubs
-
-
-def _checked(X: ArrayLike) -> NDArray[np.float32]:
+def _checked(X: ArrayLike, n_views: int = 0) -> NDArray[np.float32]:
     samples = np.ascontiguousarray(X, dtype=np.float32)
-    if samples.ndim != 3 or samples.shape[1] != samples.shape[2]:
-        raise ModelError(f"X must be (n_samples, size, size), got {samples.shape}")
-    if len(samples) == 0 or samples.shape[1] % _SIZE_STEP:
+    wanted = (n_views,) if n_views else ()
+    shape = samples.shape
+    if len(shape) != 3 + len(wanted) or shape[1:-2] != wanted or shape[-1] != shape[-2]:
+        words = ", ".join(["n_samples", *map(str, wanted), "size", "size"])
+        raise ModelError(f"X must be ({words}), got {shape}")
+    if len(samples) == 0 or shape[-1] % _SIZE_STEP:
         raise ModelError(
             f"X must hold samples whose size is a multiple of {_SIZE_STEP}, "
-            f"got shape {samples.shape}"
+            f"got shape {shape}"
         )
     return samples
 
 
-def _augmentation(classes: NDArray[np.str_]) -> Augmentation:
-    words = classes.tolist()
-    backwards = [_REVERSED.get(word, word) for word in words]
-    return Augmentation(
-        torch.tensor([words.index(word) for word in backwards]),
-        torch.tensor([word in _FLAT for word in words]),
+def _both_ways(samples: NDArray[np.float32]) -> Tensor:
+    """Describe samples forwards and backwards in time."""
+    backwards = samples[:, ::-1, ::-1]
+    return torch.from_numpy(np.stack([map_features(samples), map_features(backwards)]))
+
+
+def _scene_views(
+    X: NDArray[np.float32],
+    clean: NDArray[np.float32],
+    y: NDArray[np.str_],
+    rng: np.random.Generator,
+) -> SceneViews:
+    words = np.unique(y).tolist()
+    # A word whose reverse is not among the words is its own.
+    backwards = np.array(
+        [
+            words.index(reverse if reverse in words else word)
+            for word, reverse in ((word, _REVERSED.get(word, word)) for word in words)
+        ]
     )
+    forwards = np.searchsorted(words, y)
+    features = _both_ways(disturbed(X.reshape(-1, *X.shape[2:]), rng))
+    return SceneViews(
+        features.view(2, *X.shape[:2], -1),
+        torch.from_numpy(np.stack([forwards, backwards[forwards]])),
+        torch.from_numpy(clean.min(axis=(1, 2, 3)) > _FLAT),
+    )
+
+
+def _measured_views(measured: MeasuredGroups) -> MeasuredViews:
+    members = [
+        torch.from_numpy(np.flatnonzero(measured.groups == group))
+        for group in np.unique(measured.groups)
+    ]
+    pairs = [maps for maps in members if len(maps) >= _N_VIEWS]
+    return MeasuredViews(_both_ways(measured.samples), pairs)
+
+
+def _silent(epoch: int, loss: float) -> None:
+    """Report nothing."""

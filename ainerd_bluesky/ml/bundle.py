@@ -20,7 +20,7 @@ from ainerd_bluesky.ml.training import TrainedBundle
 
 __all__ = ["FORMAT_VERSION", "SHIPPED", "load_model", "save_bundle"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Version of the layout of card and tensors."""
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -31,16 +31,18 @@ _SCOPE = (
     "Figures are of simulated maps: 64 to 512 frames, 150 to 1500 pixels a q-bin, 0.05 "
     "to 5 photons a pixel and frame, 1 to 5 modes. Maps whose signal to noise is below "
     f"{MAX_BLIND_SNR:g} are called no-signal, others have more than {MIN_SEEN_SNR:g}; "
-    "none lies in between. Clusters do not see labels, but the latent they lie in was "
-    "shaped by the class loss too."
+    "none lies in between. No label shaped the fingerprint or its clusters."
+)
+_SOURCE = (
+    "NSLS-II CHX two-time crops of bnl/CNN-Encoder-Decoder, BSD-3-Clause, "
+    "Konstantinova et al., Sci. Rep. 11, 14756 (2021), "
+    "doi 10.1038/s41598-021-93747-y; one experiment in five was left out"
 )
 _NETWORK, _LATENT = "network.", "latent."
 _REQUIRED = frozenset(
     ("name", "version", "weights", "sha256", "classes", "training", "figures", "scope")
 )
 _LATENT_ARRAYS = (
-    "coef",
-    "intercept",
     "means",
     "whitening",
     "known_distances",
@@ -80,7 +82,9 @@ def save_bundle(bundle: TrainedBundle, folder: str | Path) -> Path:
         "classes": list(bundle.latent.classes),
         "n_components": bundle.latent.n_components,
         "sample_size": SAMPLE_SIZE,
+        "label_free": True,
         "training": bundle.config.model_dump(),
+        "measured": _measured(bundle.n_measured),
         "scope": _SCOPE,
         "figures": bundle.figures,
         "loss_curve": [round(loss, 5) for loss in bundle.autoencoder.loss_curve_],
@@ -130,6 +134,13 @@ def load_model(path: str | Path = "shipped") -> Model:
         raise ModelError(f"{weights_path} lacks a tensor: {error}; {_CURE}") from error
     encoder = DynamicsAutoencoder.from_state(state, header["classes"], header["size"])
     return Model(encoder, latent, card)
+
+
+def _measured(n_maps: int) -> dict[str, Any]:
+    """Name what measured maps were learned from, as their licence asks."""
+    if n_maps == 0:
+        return {"n_maps": 0}
+    return {"n_maps": n_maps, "source": _SOURCE}
 
 
 def _tensors(bundle: TrainedBundle) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,5 @@
 """Learn about the latent space, and measure honestly how good the answers are."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +33,6 @@ _N_BINS = 15
 def fit_latent(
     Z: Floats,
     y: NDArray[np.str_],
-    head: Mapping[str, Floats],
     classes: tuple[str, ...],
     *,
     n_clusters: int,
@@ -48,10 +46,8 @@ def fit_latent(
         Fingerprints.
     y : ndarray of str, shape (n_samples,)
         Word of each.
-    head : mapping
-        `coef` and `intercept` of the network's class head.
     classes : tuple of str
-        Words in the order of the head.
+        Words in the order of the scores.
     n_clusters : int
         Clusters to look for; they do not see `y`.
     random_state : int
@@ -69,8 +65,6 @@ def fit_latent(
     clustering = KMeans(n_clusters, n_init=5, random_state=random_state).fit(Z)
     return LatentClassifier(
         classes=classes,
-        coef=head["coef"],
-        intercept=head["intercept"],
         temperature=1.0,
         means=means.astype(np.float32),
         whitening=whitening,
@@ -80,7 +74,7 @@ def fit_latent(
 
 
 def calibrated(
-    latent: LatentClassifier, Z: Floats, y: NDArray[np.str_]
+    latent: LatentClassifier, Z: Floats, scores: Floats, y: NDArray[np.str_]
 ) -> LatentClassifier:
     """Set temperature and known distances by maps the network has not seen.
 
@@ -90,6 +84,8 @@ def calibrated(
         As fitted.
     Z : ndarray of shape (n_samples, n_components)
         Fingerprints of held-out maps.
+    scores : ndarray of shape (n_samples, n_classes)
+        Their class scores.
     y : ndarray of str, shape (n_samples,)
         Word of each.
 
@@ -101,7 +97,9 @@ def calibrated(
 
     def loss(log_temperature: float) -> float:
         warm = replace(latent, temperature=float(np.exp(log_temperature)))
-        return float(log_loss(y, warm.probabilities(Z), labels=list(latent.classes)))
+        return float(
+            log_loss(y, warm.probabilities(scores), labels=list(latent.classes))
+        )
 
     best = minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded")
     quantiles = np.linspace(0.0, 1.0, 1001)
@@ -142,6 +140,7 @@ def expected_calibration_error(
 def measure(
     latent: LatentClassifier,
     Z: Floats,
+    scores: Floats,
     y: NDArray[np.str_],
     signal_to_noise: NDArray[np.float64],
 ) -> dict[str, Any]:
@@ -153,6 +152,8 @@ def measure(
         Calibrated.
     Z : ndarray of shape (n_samples, n_components)
         Fingerprints.
+    scores : ndarray of shape (n_samples, n_classes)
+        Class scores.
     y : ndarray of str, shape (n_samples,)
         True word of each.
     signal_to_noise : ndarray of shape (n_samples,)
@@ -163,7 +164,7 @@ def measure(
     dict
         Figures, ready for JSON: accuracy, macro_f1, ece, recall, confusion, by noise.
     """
-    probabilities = latent.probabilities(Z)
+    probabilities = latent.probabilities(scores)
     classes = list(latent.classes)
     guess = np.array(classes)[probabilities.argmax(axis=1)]
     is_right = guess == y

@@ -23,7 +23,15 @@ class Encoder(Protocol):
     """Makes fingerprints out of samples."""
 
     def transform(self, X: Floats) -> Floats:
-        """Return the latent (n_samples, n_components) of samples."""
+        """Return the fingerprints (n_samples, n_components) of samples."""
+        ...
+
+    def scores(self, X: Floats) -> Floats:
+        """Return the class scores (n_samples, n_classes) of samples."""
+        ...
+
+    def reconstruct(self, X: Floats) -> Floats:
+        """Return clean maps (n_samples, size, size) of samples."""
         ...
 
 
@@ -34,9 +42,7 @@ class LatentClassifier:
     Parameters
     ----------
     classes : tuple of str
-        Words, in the order of `coef` and `means`.
-    coef, intercept : ndarray of shapes (n_classes, n_components), (n_classes,)
-        Linear class head.
+        Words, in the order of the scores and of `means`.
     temperature : float
         Divides the scores, so that confidence means what it says.
     means : ndarray of shape (n_classes, n_components)
@@ -50,8 +56,6 @@ class LatentClassifier:
     """
 
     classes: tuple[str, ...]
-    coef: Floats
-    intercept: Floats
     temperature: float
     means: Floats
     whitening: Floats
@@ -61,25 +65,24 @@ class LatentClassifier:
     @property
     def n_components(self) -> int:
         """Size of the latent."""
-        return int(self.coef.shape[1])
+        return int(self.means.shape[1])
 
-    def probabilities(self, Z: Floats) -> NDArray[np.float64]:
+    def probabilities(self, scores: Floats) -> NDArray[np.float64]:
         """Compute calibrated class probabilities.
 
         Parameters
         ----------
-        Z : ndarray of shape (n_samples, n_components)
-            Fingerprints.
+        scores : ndarray of shape (n_samples, n_classes)
+            Of the encoder's class head.
 
         Returns
         -------
         ndarray of float64, shape (n_samples, n_classes)
             Each row adds up to one.
         """
-        # One row at a time: BLAS rounds a batch differently from a single map.
-        scores = np.array([self.coef @ z + self.intercept for z in Z], np.float64)
-        scores = (scores - scores.max(axis=1, keepdims=True)) / self.temperature
-        odds = np.exp(scores)
+        above = np.asarray(scores, np.float64)
+        above = (above - above.max(axis=1, keepdims=True)) / self.temperature
+        odds = np.exp(above)
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def distances(self, Z: Floats) -> NDArray[np.float64]:
@@ -194,10 +197,25 @@ class Model:
         ndarray of float32, shape (n_maps, n_components)
             The same bits for the same map, alone or in company.
         """
-        samples = [to_sample(two_time) for two_time in as_maps(maps)]
-        if not samples:
+        samples = _samples(as_maps(maps))
+        if not len(samples):
             return np.zeros((0, self._latent.n_components), np.float32)
-        return self._encoder.transform(np.stack(samples))
+        return self._encoder.transform(samples)
+
+    def reconstruct(self, maps: Maps) -> Floats:
+        """Make each map again from its fingerprint.
+
+        Parameters
+        ----------
+        maps : ndarray of shape (n, n) or (n_maps, n, n), or list of ndarray
+            At least one map.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_maps, sample_size, sample_size)
+            Scaled to mean 0 and spread 1.
+        """
+        return self._encoder.reconstruct(_samples(as_maps(maps)))
 
     def classify(self, maps: Maps) -> list[Classification]:
         """Classify maps that the quality gate lets pass.
@@ -218,9 +236,9 @@ class Model:
             check_map(two_time, max_missing_fraction=_MOST_MISSING) for two_time in each
         ]
         checked = list(zip(each, qualities, strict=True))
-        Z = self.embed([two_time for two_time, quality in checked if quality.ok])
+        samples = _samples([two_time for two_time, quality in checked if quality.ok])
         passed = [quality for quality in qualities if quality.ok]
-        answers = iter(self._answers(Z, passed))
+        answers = iter(self._answers(samples, passed))
         return [
             next(answers)
             if quality.ok
@@ -228,13 +246,16 @@ class Model:
             for quality in qualities
         ]
 
-    def _answers(self, Z: Floats, qualities: list[Quality]) -> list[Classification]:
+    def _answers(
+        self, samples: Floats, qualities: list[Quality]
+    ) -> list[Classification]:
         if not qualities:
             return []
         latent = self._latent
+        Z = self._encoder.transform(samples)
         columns = (
             Z,
-            latent.probabilities(Z),
+            latent.probabilities(self._encoder.scores(samples)),
             latent.clusters(Z),
             latent.novelty(Z),
             qualities,
@@ -251,3 +272,8 @@ class Model:
             )
             for z, row, cluster, novelty, quality in zip(*columns, strict=True)
         ]
+
+
+def _samples(maps: list[NDArray[np.floating]]) -> Floats:
+    samples = [to_sample(two_time) for two_time in maps]
+    return np.stack(samples) if samples else np.zeros((0, 0, 0), np.float32)

@@ -46,11 +46,17 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Times that every map is seen.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of measured maps (CHX crops) to learn from too."),
+    ] = None,
 ) -> None:
     """Train a model on simulated maps and write it to a folder."""
     from rich.console import Console
 
     from ainerd_bluesky.ml import TrainingConfig, load_model, save_bundle
+    from ainerd_bluesky.ml.maps import SAMPLE_SIZE
+    from ainerd_bluesky.ml.measured_maps import load_chx_crops, measured_groups
     from ainerd_bluesky.ml.training import train as train_model
 
     chosen = {
@@ -62,9 +68,12 @@ def train(
     config = TrainingConfig.model_validate(
         {key: value for key, value in chosen.items() if value is not None}
     )
+    measured = (
+        None if data is None else measured_groups(load_chx_crops(data), SAMPLE_SIZE)
+    )
     console = Console()
     with _Bars(console) as bars:
-        bundle = train_model(config, progress=bars)
+        bundle = train_model(config, measured=measured, progress=bars)
     card_path = save_bundle(bundle, output)
     _print_card(console, load_model(output).card)
     console.print(f"Wrote {card_path}")
@@ -98,6 +107,7 @@ def _print_card(console: "Console", card: dict[str, Any]) -> None:
     console.print(
         f"[bold]{card['name']} {card['version']}[/]  sha256 {card['sha256'][:12]}\n"
         f"{card['training']['n_maps']} simulated maps, "
+        f"{card['measured']['n_maps']} measured ones, "
         f"{card['training']['n_epochs']} epochs, seed {card['training']['seed']}\n"
         f"Held out: {figures['n_maps']} maps, accuracy {figures['accuracy']:.3f}, "
         f"macro-F1 {figures['macro_f1']:.3f}, "

@@ -14,6 +14,8 @@ __all__ = ["MIN_FRAMES", "SAMPLE_SIZE", "Maps", "area_weights", "as_maps", "to_s
 Maps: TypeAlias = NDArray[np.floating] | Sequence[NDArray[np.floating]]
 """One map (n, n), an array of maps (n_maps, n, n), or a list of maps of any sizes."""
 
+Floats: TypeAlias = NDArray[np.float32]
+
 SAMPLE_SIZE = 64
 """Rows and columns of a sample."""
 
@@ -75,9 +77,10 @@ def as_maps(maps: Maps) -> list[NDArray[np.floating]]:
 def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float32]:
     """Resample a map to a fixed size by exact area averaging.
 
-    The shot-noise diagonal is replaced by its neighbours and the result is
-    symmetric. Values keep their meaning: no contrast stays 1. Entries that are not
-    finite (dark frames) have no weight.
+    Both halves are averaged, the shot-noise diagonal is replaced by its neighbours,
+    and an entry beyond all its neighbours is brought back to them. Values keep their
+    meaning: no contrast stays 1. Entries that are not finite (dark frames) have no
+    weight.
 
     Parameters
     ----------
@@ -105,21 +108,47 @@ def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float3
     if not np.isfinite(values).any():
         raise TwoTimeError(f"two_time of {n_frames} frames has no finite value")
 
-    smooth = _without_shot_noise(values)
+    smooth = _without_outliers(_without_shot_noise(_symmetric(values)))
     weights = area_weights(n_frames, size)
     sample = _averaged(smooth, weights)
     return np.ascontiguousarray(0.5 * (sample + sample.T))
 
 
+def _symmetric(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average both halves, so that a transposed map gives the same bits."""
+    mean = 0.5 * (values + values.T)
+    if np.isfinite(mean).all():
+        return np.asarray(mean)
+    only = np.where(np.isfinite(values), values, values.T)
+    return np.where(np.isfinite(mean), mean, 0.5 * (only + only.T))
+
+
 def _without_shot_noise(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Replace each diagonal entry by the mean of the entries beside it."""
-    beside = 0.5 * (np.diagonal(values, 1) + np.diagonal(values, -1))
+    beside = np.diagonal(values, 1)
     smooth = values.copy()
     np.fill_diagonal(
         smooth,
         0.5 * (np.append(beside[0], beside) + np.append(beside, beside[-1])),
     )
     return smooth
+
+
+def _without_outliers(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Bring every entry into the range of its eight neighbours."""
+    # Ridges, steps and edges have neighbours of their own height; a hot pixel has none.
+    padded = np.pad(values, 1, mode="reflect")
+    lowest = _of_neighbours(padded, np.fmin)
+    highest = _of_neighbours(padded, np.fmax)
+    return np.minimum(np.maximum(values, lowest), highest)
+
+
+def _of_neighbours(padded: NDArray[np.float32], extreme: np.ufunc) -> Floats:
+    """Take the extreme of eight neighbours; those that are not finite do not count."""
+    beside = extreme(padded[:, :-2], padded[:, 2:])
+    rows = extreme(beside, padded[:, 1:-1])
+    above_and_below = extreme(rows[:-2], rows[2:])
+    return np.asarray(extreme(above_and_below, beside[1:-1]))
 
 
 def _averaged(

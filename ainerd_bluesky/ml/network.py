@@ -1,120 +1,159 @@
-"""The convolutional network: sample -> latent -> clean map and class scores."""
+"""The network: a sample and what it shows -> fingerprint, map and class scores."""
 
 import torch
 from torch import Tensor, nn
 
+from ainerd_bluesky.ml.map_features import N_LEVELS
+
 __all__ = ["DynamicsNetwork"]
 
-_STRIDE = 16
-# Standardised values beyond this are outliers: hot pixels, single bright frames.
-_MAX_DEVIATIONS = 6.0
+SHAPE_SCALE = 0.004
+"""Weight of the shape in distances of fingerprints, beside a kind of length one."""
+
+_N_RATIOS = 2
+_DROPOUT = 0.15
+_LEAST_SPREAD = 0.005
+# Ratios run from 0 to 1 where features have a spread of about 1.
+_RATIO_SCALE = 3.0
+_LOWEST, _HIGHEST = -0.5, 1.5
+# Below this a contrast is no contrast: the map is flat, or has lost its baseline.
+_LEAST_CONTRAST = 0.02
 
 
 class DynamicsNetwork(nn.Module):
-    """Denoising autoencoder with a linear class head on its latent.
+    """Fingerprint in two parts that no label shapes, and a class head of its own.
+
+    The kind of dynamics is a point on a sphere, the same for scenes that differ in
+    rate and noise only; the shape is the map in the directions in which clean maps
+    differ most, and gives the map back. The class head starts from the features again,
+    so that words change nothing in the latent.
 
     Parameters
     ----------
+    n_features : int
+        Numbers that describe a sample, the last five of them levels.
     size : int
-        Rows and columns of a sample, a multiple of 16.
-    n_components : int
-        Size of the latent.
+        Rows and columns of a sample.
+    n_kind, n_shape : int
+        Sizes of both parts of the fingerprint.
     n_classes : int
         Number of classes.
     width : int
-        Channels of the first layer; the others are multiples of it.
+        Units of the hidden layers.
     """
 
     def __init__(
-        self, size: int, n_components: int, n_classes: int, width: int = 24
+        self,
+        n_features: int,
+        size: int,
+        n_kind: int,
+        n_shape: int,
+        n_classes: int,
+        width: int = 384,
     ) -> None:
         super().__init__()
-        self.encoder = _Encoder(size, n_components, width)
-        self.decoder = _Decoder(size, n_components, width)
-        self.head = nn.Linear(n_components, n_classes)
+        n_inputs = n_features - N_LEVELS + 3 + _N_RATIOS
+        self.norm = nn.BatchNorm1d(n_inputs, affine=False)
+        self.kind = nn.Sequential(
+            *_hidden(n_inputs, width),
+            *_hidden(width, width),
+            nn.Linear(width, n_kind),
+            nn.BatchNorm1d(n_kind, affine=False),
+        )
+        self.shape = _ShapeSpace(n_shape, size)
+        self.head = nn.Sequential(
+            *_hidden(n_inputs, width, _DROPOUT),
+            *_hidden(width, width, _DROPOUT),
+            nn.Linear(width, n_classes),
+        )
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute latent, clean map and class scores.
+    def prepare(self, features: Tensor, offset: Tensor | float = 0.0) -> Tensor:
+        """Turn features into inputs, as if the baseline had been another.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n_samples, n_features)
+            As `map_features` gives them.
+        offset : Tensor of shape (n_samples, 1) or float
+            Added to the map.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_inputs)
+            Standardised.
+        """
+        means, levels = features[:, :-N_LEVELS], features[:, -N_LEVELS:]
+        structure, flatness, mean, short, long = torch.split(levels, 1, dim=1)
+        mean, short, long = mean + offset, short + offset, long + offset
+        contrast = short.clamp(min=_LEAST_CONTRAST)
+        is_known = torch.sigmoid((short - _LEAST_CONTRAST) / (_LEAST_CONTRAST / 2))
+        ratios = torch.cat([mean, long], dim=1) / contrast
+        ratios = _RATIO_SCALE * ratios.clamp(_LOWEST, _HIGHEST) * is_known
+        level = torch.tanh(2 * mean) * flatness
+        inputs = torch.cat([means, structure, flatness, level, ratios], dim=1)
+        prepared: Tensor = self.norm(inputs)
+        return prepared
+
+    def fingerprint(self, samples: Tensor, inputs: Tensor) -> Tensor:
+        """Compute kind and shape side by side.
 
         Parameters
         ----------
         samples : Tensor of shape (n_samples, size, size)
-            Maps with the baseline 1.
+            Maps.
+        inputs : Tensor of shape (n_samples, n_inputs)
+            What they show, see :meth:`prepare`.
 
         Returns
         -------
-        embedding : Tensor of shape (n_samples, n_components)
-            Latent.
-        clean : Tensor of shape (n_samples, size, size)
-            Estimate of g1 squared, symmetric, 0 to 1.
-        scores : Tensor of shape (n_samples, n_classes)
-            Logarithms of class probabilities up to a constant.
+        Tensor of shape (n_samples, n_kind + n_shape)
+            The kind has length one.
         """
-        embedding = self.encoder(samples)
-        return embedding, self.decoder(embedding), self.head(embedding)
+        kind = nn.functional.normalize(self.kind(inputs), dim=1)
+        return torch.cat([kind, SHAPE_SCALE * self.shape(samples)], dim=1)
 
 
-class _Encoder(nn.Module):
-    def __init__(self, size: int, n_components: int, width: int) -> None:
+class _ShapeSpace(nn.Module):
+    """Maps of mean 0 and spread 1, as a sum of few fixed ones."""
+
+    mean: Tensor
+    basis: Tensor
+    place: Tensor
+
+    def __init__(self, n_shape: int, size: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            *_convolution(2, width, kernel=5, stride=2),
-            *_convolution(width, 2 * width, stride=2),
-            *_convolution(2 * width, 2 * width),
-            *_convolution(2 * width, 3 * width, stride=2),
-            *_convolution(3 * width, 4 * width, stride=2),
-            nn.Flatten(),
-        )
-        n_features = 4 * width * (size // _STRIDE) ** 2
-        # Two more: mean and spread of the map, which standardising takes away.
-        self.latent = nn.Linear(n_features + 2, n_components)
-        self.norm = nn.BatchNorm1d(n_components, affine=False)
+        self.size = size
+        row, column = torch.triu_indices(size, size)
+        place = torch.empty((size, size), dtype=torch.int64)
+        place[row, column] = place[column, row] = torch.arange(len(row))
+        self.register_buffer("place", place.flatten(), persistent=False)
+        self.register_buffer("mean", torch.zeros(len(row)))
+        self.register_buffer("basis", torch.zeros((len(row), n_shape)))
+
+    def fit(self, clean: Tensor) -> None:
+        """Take the directions in which clean maps differ most."""
+        maps = self._standardised(clean)
+        self.mean.copy_(maps.mean(dim=0))
+        rest = (maps - self.mean).double()
+        _, vectors = torch.linalg.eigh(rest.T @ rest)
+        self.basis.copy_(vectors[:, -self.basis.shape[1] :].flip(1))
 
     def forward(self, samples: Tensor) -> Tensor:
-        channels, level = _prepare(samples)
-        features = torch.cat([self.layers(channels), level], dim=1)
-        embedding: Tensor = self.norm(self.latent(features))
-        return embedding
+        return (self._standardised(samples) - self.mean) @ self.basis
+
+    def rebuild(self, shapes: Tensor) -> Tensor:
+        """Make maps of mean 0 and spread 1 from shapes."""
+        triangle = self.mean + shapes @ self.basis.T
+        return triangle[:, self.place].view(-1, self.size, self.size)
+
+    def _standardised(self, samples: Tensor) -> Tensor:
+        row, column = torch.triu_indices(self.size, self.size)
+        triangle = samples[:, row, column]
+        rest = triangle - triangle.mean(dim=1, keepdim=True)
+        # A map without structure stays small, whatever the noise in it.
+        return rest / (rest.std(dim=1, keepdim=True) + _LEAST_SPREAD)
 
 
-class _Decoder(nn.Module):
-    def __init__(self, size: int, n_components: int, width: int) -> None:
-        super().__init__()
-        edge = size // _STRIDE
-        self.latent = nn.Linear(n_components, 3 * width * edge**2)
-        self.layers = nn.Sequential(
-            nn.Unflatten(1, (3 * width, edge, edge)),
-            nn.ReLU(),
-            *_growing(3 * width, 2 * width),
-            *_growing(2 * width, width),
-            *_growing(width, width),
-            nn.Conv2d(width, 4, 3, padding=1),
-            nn.PixelShuffle(2),
-        )
-
-    def forward(self, embedding: Tensor) -> Tensor:
-        scores = self.layers(self.latent(embedding)).squeeze(1)
-        return torch.sigmoid(0.5 * (scores + scores.transpose(1, 2)))
-
-
-def _prepare(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """Split a map into its shape, its values above the baseline, and two numbers."""
-    mean = samples.mean(dim=(1, 2), keepdim=True)
-    spread = samples.std(dim=(1, 2), keepdim=True) + 1e-4
-    shape = ((samples - mean) / spread).clamp(-_MAX_DEVIATIONS, _MAX_DEVIATIONS)
-    excess = torch.asinh(samples - 1.0)
-    level = torch.cat([torch.asinh(4.0 * (mean - 1.0)), torch.log(spread)], dim=1)
-    return torch.stack([shape, excess], dim=1), level.squeeze(2)
-
-
-def _convolution(
-    n_in: int, n_out: int, *, kernel: int = 3, stride: int = 1
-) -> list[nn.Module]:
-    convolution = nn.Conv2d(
-        n_in, n_out, kernel, stride=stride, padding=kernel // 2, bias=False
-    )
-    return [convolution, nn.BatchNorm2d(n_out), nn.ReLU()]
-
-
-def _growing(n_in: int, n_out: int) -> list[nn.Module]:
-    return [nn.Upsample(scale_factor=2), *_convolution(n_in, n_out)]
+def _hidden(n_in: int, n_out: int, dropout: float = 0.0) -> list[nn.Module]:
+    layers = [nn.Linear(n_in, n_out), nn.BatchNorm1d(n_out), nn.ReLU()]
+    return [*layers, nn.Dropout(dropout)] if dropout else layers

@@ -12,7 +12,7 @@ from threadpoolctl import (  # type: ignore[import-untyped] # comes with scikit-
 
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE, to_sample
 from ainerd_bluesky.vocabulary import DYNAMICS, Label
-from ainerd_bluesky.xpcs.simulate.dynamics import draw_dynamics, g1
+from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics, draw_dynamics, g1
 from ainerd_bluesky.xpcs.simulate.speckle import simulate_counts
 from ainerd_bluesky.xpcs.two_time import two_time_map
 
@@ -20,6 +20,8 @@ __all__ = [
     "MAX_BLIND_SNR",
     "MIN_SEEN_SNR",
     "MapSet",
+    "Scan",
+    "draw_hidden",
     "signal_to_noise",
     "simulate_map_set",
 ]
@@ -61,8 +63,16 @@ class MapSet:
 
 
 @dataclass(frozen=True)
-class _Scan:
-    """What decides how noisy a map is."""
+class Scan:
+    """What decides how noisy a map is.
+
+    Parameters
+    ----------
+    n_frames, n_pixels, n_modes : int
+        Frames of the scan, pixels of the q-bin, modes of the beam.
+    mean_photons : float
+        Expected photons per pixel and frame.
+    """
 
     n_frames: int
     n_pixels: int
@@ -115,6 +125,8 @@ def simulate_map_set(
     seed: np.random.SeedSequence,
     *,
     size: int = SAMPLE_SIZE,
+    words: tuple[Label, ...] = DYNAMICS,
+    n_frames: tuple[int, ...] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> MapSet:
     """Draw samples, every word equally often.
@@ -130,6 +142,10 @@ def simulate_map_set(
         The same seed gives the same samples, whatever the order they are made in.
     size : int
         Rows and columns of a sample.
+    words : tuple of Label
+        Dynamics to draw.
+    n_frames : tuple of int, optional
+        Lengths of the scans, equally often; unset: 64 to 512, short ones more often.
     progress : callable, optional
         Called with the number of new samples, now and then.
 
@@ -140,38 +156,43 @@ def simulate_map_set(
     """
     samples = np.empty((n_samples, size, size), np.float32)
     clean = np.empty((n_samples, size, size), np.float32)
-    labels = [DYNAMICS[index % len(DYNAMICS)] for index in range(n_samples)]
+    labels = [words[index % len(words)] for index in range(n_samples)]
     snr = np.empty(n_samples)
     seeds = seed.spawn(n_samples)
 
     def fill(index: int) -> None:
         rng = np.random.default_rng(seeds[index])
-        samples[index], clean[index], snr[index] = _draw_map(labels[index], size, rng)
+        drawn = _draw_map(labels[index], size, rng, n_frames)
+        samples[index], clean[index], snr[index] = drawn
 
     # Small matrices: BLAS threads would only wait for each other.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(_N_THREADS) as pool:
         for _ in pool.map(fill, range(n_samples)):
             if progress is not None:
                 progress(1)
-    words = np.array([label.value for label in labels], dtype=np.str_)
-    return MapSet(samples, clean, words, snr)
+    values = np.array([label.value for label in labels], dtype=np.str_)
+    return MapSet(samples, clean, values, snr)
 
 
 def _draw_map(
-    label: Label, size: int, rng: np.random.Generator
+    label: Label,
+    size: int,
+    rng: np.random.Generator,
+    n_frames: tuple[int, ...] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Draw scenes until the photons suffice or, for `no-signal`, do not."""
     is_blind = label == Label.NO_SIGNAL
     while True:
-        scan = _draw_scan(rng)
-        kind = _draw_hidden(rng) if is_blind else label
-        correlation = g1(draw_dynamics(kind, rng), np.linspace(0.0, 1.0, scan.n_frames))
-        clean = to_sample(correlation**2, size)
+        scan = _draw_scan(rng, n_frames)
+        kind = draw_hidden(rng) if is_blind else label
+        dynamics = draw_dynamics(kind, rng)
+        # What photons are needed shows in a map of few frames just as well.
+        clean = to_sample(_correlation(dynamics, 2 * size) ** 2, size)
         snr = signal_to_noise(clean, **vars(scan)) if kind != Label.NO_SIGNAL else 0.0
         if (snr < MAX_BLIND_SNR) if is_blind else (snr > MIN_SEEN_SNR):
             break
     counts = simulate_counts(
-        correlation,
+        _correlation(dynamics, scan.n_frames),
         scan.n_pixels,
         n_modes=scan.n_modes,
         mean_photons=scan.mean_photons,
@@ -181,14 +202,34 @@ def _draw_map(
     return sample, np.zeros_like(clean) if is_blind else clean, snr
 
 
-def _draw_hidden(rng: np.random.Generator) -> Label:
-    """Draw what may hide below the noise: nothing at all, or any dynamics."""
+def draw_hidden(rng: np.random.Generator) -> Label:
+    """Draw what may hide below the noise: nothing at all, or any dynamics.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of all chance.
+
+    Returns
+    -------
+    Label
+        Mostly of a scene that photons could show.
+    """
     return Label.NO_SIGNAL if rng.random() < 0.02 else DYNAMICS[rng.integers(8)]
 
 
-def _draw_scan(rng: np.random.Generator) -> _Scan:
-    return _Scan(
-        n_frames=int(rng.choice(_N_FRAMES, p=_N_FRAMES_SHARE)),
+def _correlation(dynamics: Dynamics, n_frames: int) -> NDArray[np.float32]:
+    return g1(dynamics, np.linspace(0.0, 1.0, n_frames))
+
+
+def _draw_scan(rng: np.random.Generator, n_frames: tuple[int, ...] | None) -> Scan:
+    chosen = (
+        rng.choice(_N_FRAMES, p=_N_FRAMES_SHARE)
+        if n_frames is None
+        else rng.choice(n_frames)
+    )
+    return Scan(
+        n_frames=int(chosen),
         n_pixels=int(np.exp(rng.uniform(np.log(150), np.log(1500)))),
         n_modes=int(rng.integers(1, 6)),
         mean_photons=float(np.exp(rng.uniform(np.log(0.05), np.log(5.0)))),

@@ -13,8 +13,9 @@ def tiny_bundle():
             n_maps=90,
             n_held_out=90,
             n_epochs=2,
-            n_components=8,
-            width=4,
+            n_kind=4,
+            n_shape=4,
+            width=8,
             batch_size=32,
             n_threads=1,
         )

@@ -31,10 +31,12 @@ def test_loaded_model_embeds_as_the_trained_one(tiny_bundle, tiny_folder):
 
 
 def test_loaded_latent_is_the_trained_one(tiny_bundle, tiny_folder):
-    Z = tiny_bundle.autoencoder.transform(to_sample(noisy_map())[None])
+    sample = to_sample(noisy_map())[None]
+    Z = tiny_bundle.autoencoder.transform(sample)
     (answer,) = load_model(tiny_folder).classify(noisy_map())
 
-    expected = tiny_bundle.latent.probabilities(Z)[0]
+    scores = tiny_bundle.autoencoder.scores(sample)
+    expected = tiny_bundle.latent.probabilities(scores)[0]
     np.testing.assert_array_equal(list(answer.probabilities.values()), expected)
     assert answer.cluster == tiny_bundle.latent.clusters(Z)[0]
 
@@ -79,7 +81,7 @@ def test_file_of_another_kind_with_the_right_hash(tiny_folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 99}, "format version 99, this release reads 1"),
+        ({"format_version": 99}, "format version 99, this release reads 2"),
         ({"format_version": None}, "is no model card"),
         ({"sha256": None}, "lacks .'sha256'"),
         ({"classes": ["calm"]}, "names classes .'calm'"),

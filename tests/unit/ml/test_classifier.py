@@ -7,8 +7,6 @@ from ainerd_bluesky.ml.classifier import LatentClassifier, Model
 
 LATENT = LatentClassifier(
     classes=("calm", "wild"),
-    coef=np.array([[-1.0, 0.0], [1.0, 0.0]], np.float32),
-    intercept=np.zeros(2, np.float32),
     temperature=1.0,
     means=np.array([[-2.0, 0.0], [2.0, 0.0]], np.float32),
     whitening=np.diag([2.0, 1.0]).astype(np.float32),
@@ -24,6 +22,13 @@ class MeanAndSpread:
     def transform(self, X):
         spread = X.std(axis=(1, 2))
         return np.stack([X.mean(axis=(1, 2)) - 1.0, spread], axis=1).astype(np.float32)
+
+    def scores(self, X):
+        level = X.mean(axis=(1, 2)) - 1.0
+        return np.stack([-level, level], axis=1).astype(np.float32)
+
+    def reconstruct(self, X):
+        return X - 1.0
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def correlation(n_frames, height=0.4):
 def test_temperature_tempers_confidence(temperature, probability):
     latent = dataclasses.replace(LATENT, temperature=temperature)
 
-    row = latent.probabilities(np.array([[1.0, 0.0]], np.float32))[0]
+    row = latent.probabilities(np.array([[-1.0, 1.0]], np.float32))[0]
 
     np.testing.assert_allclose(row, [1 - probability, probability], atol=1e-4)
 

@@ -11,8 +11,6 @@ from ainerd_bluesky.xpcs.simulate.speckle import simulate_map
 
 LATENT = LatentClassifier(
     classes=("calm", "wild"),
-    coef=np.array([[-1.0], [1.0]], np.float32),
-    intercept=np.zeros(2, np.float32),
     temperature=1.0,
     means=np.array([[-2.0], [2.0]], np.float32),
     whitening=np.eye(1, dtype=np.float32),
@@ -26,6 +24,12 @@ class Mean:
 
     def transform(self, X):
         return X.mean(axis=(1, 2))[:, None].astype(np.float32)
+
+    def scores(self, X):
+        return np.concatenate([-self.transform(X), self.transform(X)], axis=1)
+
+    def reconstruct(self, X):
+        return X - 1.0
 
 
 MODEL = Model(Mean(), LATENT, {"name": "toy", "version": "1", "sha256": "ab"})

@@ -111,7 +111,7 @@ def test_nonsense_is_more_novel_than_speckle(shipped, aging_map):
 
     nonsense, speckle = shipped.classify([checkers, aging_map])
 
-    assert nonsense.novelty > 0.98
+    assert nonsense.novelty > 0.95
     assert speckle.novelty < nonsense.novelty
 
 

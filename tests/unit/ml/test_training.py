@@ -34,7 +34,7 @@ def test_same_seed_gives_the_same_weights(trained_again, tiny_folder, tmp_path):
 
 
 def test_progress_names_both_stages(trained_again):
-    assert trained_again[1] == {"simulate": (270, 270), "train": (2, 2)}
+    assert trained_again[1] == {"simulate": (225, 225), "train": (2, 2)}
 
 
 @pytest.mark.parametrize(
