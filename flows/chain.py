@@ -1,5 +1,6 @@
 """The steps from a finished run to its published label, as plain functions."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from ainerd_bluesky.errors import (
     ConfigError,
     FileFormatError,
     FrameStackError,
+    NamingError,
     PartitionError,
     RunNotReadyError,
 )
@@ -51,6 +53,8 @@ __all__ = [
     "read",
     "reduce",
 ]
+
+logger = logging.getLogger("flows.chain")
 
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -231,6 +235,9 @@ def known_words(
 ) -> ModelWords | None:
     """Read the beamline's own words, as they are now.
 
+    A vocabulary that cannot be read, as a node of somebody else in it can make it, is
+    logged, and the run gets the labels of the model: `ainerd relabel` mends it later.
+
     Parameters
     ----------
     model : Classifier
@@ -245,8 +252,12 @@ def known_words(
     ModelWords or None
         None if there are no words of this model.
     """
-    vocabulary = VocabularyStore(catalog, config.catalog.processed).load()
-    return vocabulary.for_model(model)
+    try:
+        vocabulary = VocabularyStore(catalog, config.catalog.processed).load()
+        return vocabulary.for_model(model)
+    except NamingError as error:
+        logger.warning("no words of the beamline, labels of the model alone: %s", error)
+        return None
 
 
 def publish(analysis: Analysis, config: BeamlineConfig, catalog: Container) -> str:

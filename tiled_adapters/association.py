@@ -15,17 +15,16 @@ from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml.association import Dynamics
 from ainerd_bluesky.ml.exchange import Exchange
 from ainerd_bluesky.vocabulary import Label
-from tiled_adapters.property_files import PropertyFile
+from tiled_adapters.property_files import PropertyFile, shown_time
 from tiled_adapters.run_properties import (
-    Progress,
     metadata_values,
     start_documents,
     stream_means,
     value_of,
 )
-from tiled_adapters.summaries import summary_rows
+from tiled_adapters.summaries import Progress, summary_rows
 
-__all__ = ["JoinedRuns", "join_runs"]
+__all__ = ["JoinedRuns", "first_start", "join_runs"]
 
 Floats = NDArray[np.float64]
 _PHYSICS = ("relaxation_rate", "alpha", "beta", "q_exponent", "aging_exponent")
@@ -54,7 +53,7 @@ class JoinedRuns:
     exchange : Exchange or None
         What may change places under chance; None where each property decides.
     remarks : tuple of str
-        What was left out.
+        What was left out, and what was taken for granted.
     """
 
     run_uids: tuple[str, ...]
@@ -101,7 +100,7 @@ def join_runs(
     Raises
     ------
     ConfigError
-        If there is no run, or a property is known for none of them.
+        If there is no run, or a property or the group is known for none of them.
     """
     rows = list(summary_rows(results.search(Eq("status", "complete")), _COLUMNS))
     accepted = [row for row in rows if row["label"] != Label.INVALID]
@@ -120,14 +119,52 @@ def join_runs(
             else metadata_values(starts, name)
             for name in names
         }
-    dynamics, remarks = _dynamics(runs, _groups(runs, starts, group))
+    groups, n_alone = _groups(runs, starts, group)
+    dynamics, remarks = _dynamics(runs, groups)
     return JoinedRuns(
         run_uids=uids,
         dynamics=dynamics,
         properties=properties,
         exchange=Exchange.TIME if file is not None and file.is_timed else None,
-        remarks=(*_refusals(len(rows) - len(accepted)), *remarks),
+        remarks=(
+            *_refusals(len(rows) - len(accepted)),
+            *_on_clock(file),
+            *_on_groups(group, n_alone, len(runs)),
+            *_on_unknown(properties),
+            *remarks,
+        ),
     )
+
+
+def first_start(results: Container, raw: Container | None) -> float:
+    """Return when the first of some runs was started.
+
+    Parameters
+    ----------
+    results : XPCSResultsCatalog
+        Analysed runs, refused ones included: what is narrowed down to some labels may
+        lack the first run.
+    raw : Container, optional
+        The runs as acquired; None where there are none.
+
+    Returns
+    -------
+    float
+        Seconds since 1970.
+
+    Raises
+    ------
+    ConfigError
+        If no run tells.
+    """
+    uids = [row["run_uid"] for row in summary_rows(results, {"run_uid": "run_uid"})]
+    times = _start_times(start_documents(raw, uids))
+    if not np.isfinite(times).any():
+        raise ConfigError(
+            f"none of {len(uids)} runs tells when it was started: give the zero of the "
+            "table's clock as an ISO time"
+        )
+    return float(np.nanmin(times))
 
 
 def _by_time(
@@ -135,26 +172,37 @@ def _by_time(
 ) -> tuple[pd.DataFrame, list[Mapping[str, Any]]]:
     """Sort runs by the time of their start; return their start documents as well."""
     starts = start_documents(raw, runs["run_uid"].tolist())
-    times = np.array([start.get("time", math.nan) for start in starts], np.float64)
+    times = _start_times(starts)
     order = np.argsort(times, kind="stable")
     ordered = runs.assign(time=times).iloc[order].reset_index(drop=True)
     return ordered, [starts[index] for index in order]
 
 
+def _start_times(starts: Sequence[Mapping[str, Any]]) -> Floats:
+    return np.array([start.get("time", math.nan) for start in starts], np.float64)
+
+
 def _groups(
     runs: pd.DataFrame, starts: Sequence[Mapping[str, Any]], group: str
-) -> NDArray[np.str_]:
-    """Return what runs belong to; one that does not say stands alone."""
+) -> tuple[NDArray[np.str_], int]:
+    """Return what runs belong to, and how many do not say: each stands alone."""
+    if group == "run":
+        return runs["run_uid"].to_numpy(np.str_), 0
     if group == "sample":
         values = runs["sample"].tolist()
     else:
         values = [value_of(start, group) for start in starts]
-    return np.array(
-        [
-            f"run {uid}" if value is None or group == "run" else f"group {value}"
-            for uid, value in zip(runs["run_uid"], values, strict=True)
-        ]
-    )
+    n_alone = sum(value is None for value in values)
+    if group != "sample" and n_alone == len(values):
+        raise ConfigError(
+            f"none of {len(values)} runs has {group!r} in its start document: group "
+            "them by a key that they have, by sample or by run"
+        )
+    groups = [
+        f"run {uid}" if value is None else f"group {value}"
+        for uid, value in zip(runs["run_uid"], values, strict=True)
+    ]
+    return np.array(groups), n_alone
 
 
 def _dynamics(
@@ -196,3 +244,23 @@ def _fingerprints(runs: pd.DataFrame) -> tuple[Floats, list[str]]:
 
 def _refusals(n_refused: int) -> list[str]:
     return [f"{n_refused} refused runs are left out"] if n_refused else []
+
+
+def _on_clock(file: PropertyFile | None) -> list[str]:
+    if file is None or file.start is None or not file.is_timed:
+        return []
+    return [f"{file.on} in {file.path} is counted from {shown_time(file.zero)}"]
+
+
+def _on_groups(group: str, n_alone: int, n_runs: int) -> list[str]:
+    if n_alone == 0:
+        return []
+    return [f"{n_alone} of {n_runs} runs have no {group}: each stands alone"]
+
+
+def _on_unknown(properties: Mapping[str, Floats]) -> list[str]:
+    return [
+        f"{name} is known for {np.isfinite(values).sum()} of {len(values)} runs"
+        for name, values in properties.items()
+        if not np.isfinite(values).all()
+    ]

@@ -1,32 +1,35 @@
 """The command `correlate`: dynamics against macroscopic properties."""
 
 import json
-import os
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from ainerd_bluesky.errors import ConfigError
+from tiled_adapters.command_parts import (
+    DEFAULT_PATH,
+    DEFAULT_URI,
+    LabelOption,
+    PathOption,
+    SampleOption,
+    UriOption,
+    open_results,
+)
+from tiled_adapters.command_progress import progress_bar, require_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from tiled.client.container import Container
+    from collections.abc import Sequence
 
     from ainerd_bluesky.ml.association_report import Association, AssociationReport
-    from tiled_adapters.client import XPCSResultsCatalog
-    from tiled_adapters.run_properties import Progress as Told
 
 __all__ = ["register_association_commands"]
 
 _PANEL = "Compare runs"
+_FIRST_RUN = "first-run"
 _MEASURES = {
     "spearman": "Spearman",
     "kendall": "Kendall",
@@ -50,9 +53,7 @@ def correlate(
             "baseline/temperature, or column of --csv. Repeatable.",
         ),
     ],
-    uri: Annotated[
-        str, typer.Option(help="Tiled URI or profile name.")
-    ] = "http://127.0.0.1:8000",
+    uri: UriOption = DEFAULT_URI,
     csv: Annotated[
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Table with the properties."),
@@ -68,21 +69,17 @@ def correlate(
         str | None,
         typer.Option(
             help="When a clock of --csv that counts seconds was at 0: ISO time, or "
-            "first-run."
+            "first-run, the first analysed run (of --sample), refused or not."
         ),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="Longest time from a step to a run, seconds.")
     ] = 60.0,
-    label: Annotated[
-        str | None, typer.Option(help="Only runs with this label.")
-    ] = None,
+    label: LabelOption = None,
     min_confidence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Only labels at least so sure.")
     ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Only runs of this sample.")
-    ] = None,
+    sample: SampleOption = None,
     group: Annotated[
         str,
         typer.Option(
@@ -101,9 +98,7 @@ def correlate(
         int, typer.Option(min=99, help="Exchanges for each p-value.")
     ] = 999,
     seed: Annotated[int, typer.Option(min=0, help="Rules all chance.")] = 0,
-    path: Annotated[
-        str, typer.Option(help="Container of results on the server.")
-    ] = "processed/xpcs",
+    path: PathOption = DEFAULT_PATH,
     raw: Annotated[str, typer.Option(help="Container of runs on the server.")] = "raw",
     png: Annotated[Path | None, typer.Option(help="Also draw into this file.")] = None,
     as_json: Annotated[
@@ -117,16 +112,19 @@ def correlate(
     share it.
     """
     if png is not None:
-        _require_writable(png)
+        require_writable(png)
     if csv is None and csv_start is not None:
         raise typer.BadParameter("--csv-start is about a table: give --csv as well")
     from ainerd_bluesky.ml.association import associate
     from ainerd_bluesky.ml.exchange import Exchange
-    from tiled_adapters.association import join_runs
+    from tiled_adapters.association import first_start, join_runs
     from tiled_adapters.property_files import PropertyFile
 
-    file = None if csv is None else PropertyFile(csv, on, csv_start, tolerance)
-    with _open(uri, path, raw) as (results, runs), _bar("runs") as progress:
+    with open_results(uri, path) as (root, results), progress_bar("runs") as progress:
+        runs = root.get(raw)
+        is_first = csv_start == _FIRST_RUN
+        zero = first_start(results.find(sample=sample), runs) if is_first else csv_start
+        file = None if csv is None else PropertyFile(csv, on, zero, tolerance)
         found = results.find(label=label, sample=sample, min_confidence=min_confidence)
         joined = join_runs(
             found, runs, properties, file=file, group=group, progress=progress
@@ -149,45 +147,6 @@ def correlate(
 
         draw_associations(joined.dynamics, joined.properties, report, png)
         typer.echo(f"drew {png}", err=as_json)
-
-
-@contextmanager
-def _open(
-    uri: str, path: str, raw: str
-) -> "Iterator[tuple[XPCSResultsCatalog, Container | None]]":
-    """Open results and runs; closed afterwards."""
-    from tiled_adapters.catalog import open_catalog
-    from tiled_adapters.client import XPCSResultsCatalog
-
-    catalog = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
-    with closing(catalog.context):
-        results = catalog.get(path)
-        if not isinstance(results, XPCSResultsCatalog):
-            raise typer.BadParameter(f"{uri} has no results at {path!r}")
-        yield results, catalog.get(raw)
-
-
-@contextmanager
-def _bar(what: str) -> "Iterator[Told]":
-    """Show how many runs were read, where they have to be read one by one."""
-    bar = Progress(console=Console(stderr=True), transient=True)
-    task = bar.add_task(what)
-
-    def tell(done: int, total: int) -> None:
-        bar.start()
-        bar.update(task, completed=done, total=total)
-
-    try:
-        yield tell
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
-def _require_writable(path: Path) -> None:
-    """Refuse a picture that could not be written, before anything is computed."""
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ConfigError(f"cannot write {path}: no such folder, or a folder itself")
 
 
 def _print_report(

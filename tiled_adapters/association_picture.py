@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,11 +14,15 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.ml.association import Dynamics
 from ainerd_bluesky.ml.association_report import Association, AssociationReport
+from tiled_adapters.embedding_picture import label_colours
 
 __all__ = ["draw_associations"]
 
 Floats = NDArray[np.float64]
 _UNITS = {"relaxation_rate": "1/s"}
+_UNLABELLED = "0.6"
+_WIDTH = 34
+"""Of a line of text in letters."""
 
 
 def draw_associations(
@@ -43,7 +48,7 @@ def draw_associations(
         File to write; its folder must exist.
     """
     words = [str(word) for word in np.unique(dynamics.labels)]
-    colours = {word: f"C{index % 10}" for index, word in enumerate(words)}
+    colours = {"": _UNLABELLED, **label_colours([word for word in words if word])}
     figure = Figure(figsize=(11, 3.3 * len(properties) + 0.4), layout="constrained")
     panels = figure.subplots(len(properties), 3, squeeze=False)
     for row, (name, values) in zip(panels, properties.items(), strict=True):
@@ -59,12 +64,14 @@ def draw_associations(
         )
         for word in words
     ]
-    figure.legend(
+    legend = figure.legend(
         handles=marks,
         loc="outside lower center",
         ncols=min(len(words), 6),
         frameon=False,
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     FigureCanvasAgg(figure)
     figure.savefig(path, format="png", dpi=120)
 
@@ -108,7 +115,8 @@ def _draw_quantity(axes: Axes, subject: _Subject) -> str:
         )
     unit = _UNITS.get(ranked[0].dynamics)
     label = ranked[0].dynamics.replace("_", " ") + (f" [{unit}]" if unit else "")
-    axes.set(xlabel=subject.name, ylabel=label)
+    axes.set_xlabel(_lines(subject.name), parse_math=False)
+    axes.set_ylabel(label)
     return f"rank correlation {ranked[0].value:.2f}, {_chance(ranked[0])}"
 
 
@@ -122,8 +130,10 @@ def _draw_labels(axes: Axes, subject: _Subject) -> str:
         spread = 0.5 * ((0.618 * np.arange(len(values))) % 1 - 0.5)
         colour = subject.colours[word]
         axes.plot(position + spread, values, "o", ms=4, alpha=0.7, color=colour)
-    axes.set_xticks(range(len(words)), words, rotation=20, ha="right")
-    axes.set(xlim=(-0.6, len(words) - 0.4), ylabel=subject.name)
+    ticks = [_lines(word) for word in words]
+    axes.set_xticks(range(len(words)), ticks, rotation=20, ha="right", parse_math=False)
+    axes.set_xlim(-0.6, len(words) - 0.4)
+    axes.set_ylabel(_lines(subject.name), parse_math=False)
     told = subject.answers("mutual_information")
     if not told:
         return "the label tells nothing: all runs have the same"
@@ -140,9 +150,14 @@ def _draw_prediction(axes: Axes, subject: _Subject) -> str:
     subject.scatter(axes, measured, predicted, made[0].rows)
     both = np.concatenate([measured, predicted])
     axes.plot([both.min(), both.max()], [both.min(), both.max()], color="0.6", lw=1)
-    axes.set(xlabel=subject.name, ylabel=f"predicted by {made[0].measure}")
+    axes.set_xlabel(_lines(subject.name), parse_math=False)
+    axes.set_ylabel(f"predicted by {made[0].measure}")
     (answer,) = subject.answers(made[0].measure)
     return f"from the fingerprint: Q2 {answer.value:.2f}, {_chance(answer)}"
+
+
+def _lines(name: str) -> str:
+    return fill(name, _WIDTH)
 
 
 def _blank(axes: Axes, why: str) -> str:

@@ -1,7 +1,7 @@
 """One way to open a catalog, whatever a person has in hand."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +14,13 @@ from tiled.structures.core import Spec
 
 from ainerd_bluesky.errors import CatalogError
 
-__all__ = ["beside", "create_container", "ensure_container", "open_catalog"]
+__all__ = [
+    "beside",
+    "create_container",
+    "ensure_container",
+    "open_catalog",
+    "set_metadata",
+]
 
 _TIMEOUT = 4.0
 _CONFLICT = 409
@@ -125,6 +131,26 @@ def ensure_container(root: Container, path: str, spec: Spec) -> Container:
     """
     parent, _, key = path.rpartition("/")
     return create_container(root[parent] if parent else root, key, specs=[spec])
+
+
+def set_metadata(node: Container, changes: Mapping[str, Any]) -> None:
+    """Set a few keys of a node's metadata; others stay as they are on the server.
+
+    Replacing all of it would bring back what somebody else has changed since it was
+    read. A value is replaced whole: a dictionary is not merged into the old one.
+
+    Parameters
+    ----------
+    node : Container
+        Whose metadata.
+    changes : mapping of str to Any
+        New values, of JSON types.
+    """
+    patch = [
+        {"op": "add", "path": f"/{key}", "value": value}
+        for key, value in changes.items()
+    ]
+    node.patch_metadata(metadata_patch=patch)
 
 
 def beside(results: str, name: str) -> str:

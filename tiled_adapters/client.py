@@ -14,8 +14,8 @@ from tiled.queries import Comparison, Eq, In, Like
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.one_time import g2_from_two_time
-from tiled_adapters.fingerprints import Progress, nearest_runs
-from tiled_adapters.summaries import summary_rows
+from tiled_adapters.fingerprints import nearest_runs
+from tiled_adapters.summaries import Progress, summary_rows
 
 __all__ = ["XPCSResult", "XPCSResults", "XPCSResultsCatalog", "XPCSTwoTime"]
 
@@ -218,10 +218,14 @@ class XPCSResultsCatalog(Container):
 
     def _whole_uid(self, start: str) -> str:
         """Return the one uid that begins so."""
+        if len(start) < _SHORTEST_UID:
+            raise KeyError(
+                f"{start} (give {_SHORTEST_UID} characters or the whole uid)"
+            )
         alike = self.search(Like("run_uid", f"{start}%"))
         # To the server, case does not matter and _ is any character.
         candidates: list[str] = [uid for uid in alike if uid.startswith(start)]
-        if len(start) < _SHORTEST_UID or not candidates:
+        if not candidates:
             raise KeyError(start)
         if len(candidates) > 1:
             raise KeyError(f"{start} may be any of {', '.join(candidates)}")

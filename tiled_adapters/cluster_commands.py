@@ -1,16 +1,26 @@
 """The commands `ainerd clusters`: groups of like dynamics, found without labels."""
 
-import getpass
-import os
 import pkgutil
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from tiled_adapters.command_parts import (
+    DEFAULT_PATH,
+    DEFAULT_URI,
+    JsonOption,
+    LabelOption,
+    PathOption,
+    SampleOption,
+    UriOption,
+    WhoOption,
+    open_results,
+)
+from tiled_adapters.people import login_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,15 +38,12 @@ clusters_app = typer.Typer(
     help="Find groups of like dynamics without labels.", no_args_is_help=True
 )
 
-Uri = Annotated[str, typer.Option(help="Tiled URI or profile name.")]
-Path = Annotated[str, typer.Option(help="Container of results on the server.")]
 Name = Annotated[str, typer.Option(help="Name of the set of clusters.")]
 Count = Annotated[
     int | None,
     typer.Option("--n-clusters", min=1, help="Number of clusters; unset: by BIC."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Rules all chance.")]
-Who = Annotated[str | None, typer.Option(help="Your name; default: the login.")]
 
 
 @clusters_app.command()
@@ -49,25 +56,24 @@ def fit(
     within: Annotated[
         str | None, typer.Option(help="Only members of this cluster, as SET:ID.")
     ] = None,
-    label: Annotated[
-        str | None, typer.Option(help="Only runs with this label.")
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Only runs of this sample.")
-    ] = None,
+    label: LabelOption = None,
+    sample: SampleOption = None,
     seed: Seed = 0,
-    who: Who = None,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: Path = "processed/xpcs",
+    who: WhoOption = None,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """Find clusters in the fingerprints of all q-bins, and keep them in the catalog."""
+    from tiled_adapters.clusters import ClusterStore
+
     query = {"label": label, "sample": sample}
     options = {
         "n_clusters": n_clusters,
         "max_clusters": max_clusters,
         "random_state": seed,
     }
-    with _open(uri, path) as (results, store):
+    with open_results(uri, path) as (root, results):
+        store = ClusterStore(root, path)
         if name in store.names():
             raise typer.BadParameter(
                 f"there are clusters {name!r}: `ainerd clusters refit --name {name}` "
@@ -84,17 +90,20 @@ def refit(
         int, typer.Option(min=1, help="Most clusters to choose from.")
     ] = 15,
     seed: Seed = 0,
-    who: Who = None,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: Path = "processed/xpcs",
+    who: WhoOption = None,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """Find clusters again, with the runs that came since; ids stay where they can."""
+    from tiled_adapters.clusters import ClusterStore
+
     options = {
         "n_clusters": n_clusters,
         "max_clusters": max_clusters,
         "random_state": seed,
     }
-    with _open(uri, path) as (results, store):
+    with open_results(uri, path) as (root, results):
+        store = ClusterStore(root, path)
         before = store.load(name)
         chosen = {key: before.metadata[key] for key in ("query", "parent")}
         _find(results, store, name, chosen, options, who, before)
@@ -103,18 +112,18 @@ def refit(
 @clusters_app.command()
 def show(
     name: Name = "default",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON list instead of a table.")
-    ] = False,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: Path = "processed/xpcs",
+    as_json: JsonOption = False,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """List clusters: how many members, what the model calls them, typical q-bins."""
     import json
 
+    from tiled_adapters.clusters import ClusterStore
     from tiled_adapters.embeddings import run_summaries
 
-    with _open(uri, path) as (results, store):
+    with open_results(uri, path) as (root, results):
+        store = ClusterStore(root, path)
         clusters = store.load(name)
         runs = run_summaries(_asked(results, clusters.metadata))
     if as_json:
@@ -128,19 +137,6 @@ def show(
         console.print(
             f"{n_later} runs came since: `ainerd clusters refit --name {name}`"
         )
-
-
-@contextmanager
-def _open(uri: str, path: str) -> Iterator[tuple[Any, "ClusterStore"]]:
-    from tiled_adapters.catalog import open_catalog
-    from tiled_adapters.clusters import ClusterStore
-
-    root = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
-    with closing(root.context):
-        results = root.get(path)
-        if results is None:
-            raise typer.BadParameter(f"{uri} has no results at {path!r}")
-        yield results, ClusterStore(root, path)
 
 
 def _find(
@@ -164,7 +160,7 @@ def _find(
         **chosen,
         "criterion": criterion,
         "options": options,
-        "who": who or getpass.getuser(),
+        "who": who or login_name(),
         "published": published,
     }
     found = find_clusters(table, clusterer, previous=previous, details=details)

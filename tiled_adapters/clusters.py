@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from tiled.client.container import Container
+from tiled.client.utils import ClientError
 
 from ainerd_bluesky.errors import FingerprintError
 from ainerd_bluesky.json_values import as_json
@@ -26,6 +27,8 @@ __all__ = [
     "split_reference",
 ]
 
+_CONFLICT = 409
+_MEANWHILE = "clusters {!r} were found again meanwhile by somebody else: run it again"
 _DIGITS = 4
 _FEWEST = 4
 _DEFAULT = "default"
@@ -34,6 +37,7 @@ _DEFAULT = "default"
 class Clusterer(Protocol):
     """Finds clusters; a `LatentClusters` fits."""
 
+    n_clusters: int | None
     labels_: NDArray[np.int64]
     ids_: NDArray[np.int64]
     match_: Any
@@ -62,13 +66,16 @@ class StoredClusters:
         One row a fingerprint: `run_uid`, `q_bin`, `label`, `cluster`, `probability`
         and `distance`, from the centre, in the unit of the latent.
     metadata : mapping
-        `model_sha256`, `criterion`, `bic`, `next_id`, `match`, `parent`, `query`,
-        `who`, `when`, `n_other_models`.
+        `model_sha256`, `criterion`, `next_id`, `match`, `parent`, `query`, `who`,
+        `when`, `n_other_models`, `previous`: number of the finding that it follows.
+    number : int or None
+        In its set; None as long as it is not stored.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     members: pd.DataFrame
     metadata: Mapping[str, Any]
+    number: int | None = None
 
     @property
     def ids(self) -> list[int]:
@@ -95,7 +102,9 @@ class StoredClusters:
         """
         if cluster not in self.ids:
             known = ", ".join(map(str, self.ids))
-            raise FingerprintError(f"no cluster {cluster}; clusters are: {known}")
+            raise FingerprintError(
+                f"no cluster {cluster}; clusters are: {known} (`ainerd clusters show`)"
+            )
         row = list(self.arrays["ids"]).index(cluster)
         return np.asarray(self.arrays["means"][row], np.float64)
 
@@ -116,11 +125,12 @@ class ClusterStore:
         self._path = beside(results, "clusters")
 
     def names(self) -> list[str]:
-        """Return the names of all sets."""
+        """Return the names of all sets that have a complete finding."""
         try:
-            return list(self._root[self._path])
+            container = self._root[self._path]
         except KeyError:
             return []
+        return [name for name, node in container.items() if _complete(node)]
 
     def save(self, name: str, clusters: StoredClusters) -> None:
         """Keep one more finding; the earlier ones stay.
@@ -131,19 +141,22 @@ class ClusterStore:
             Of the set.
         clusters : StoredClusters
             What was found.
+
+        Raises
+        ------
+        FingerprintError
+            If somebody else stored a finding since the one that this follows.
         """
         check_key(name)
         container = ensure_container(self._root, self._path, CLUSTERS_CATALOG)
         of_name = create_container(container, name)
-        number = max((int(key) for key in of_name), default=-1) + 1
-        node = of_name.create_container(
-            f"{number:0{_DIGITS}}",
-            metadata={"status": "writing"},
-            specs=[CLUSTERS],
-        )
+        node = _begin(of_name, name)
         for key, array in clusters.arrays.items():
             node.write_array(np.ascontiguousarray(array), key=key)
         node.write_table(clusters.members, key="members")
+        # Two findings that follow the same one would use an id twice.
+        if max(_complete(of_name), default=None) != clusters.metadata["previous"]:
+            raise FingerprintError(_MEANWHILE.format(name))
         metadata = as_json({**clusters.metadata, "status": "complete"})
         node.replace_metadata(metadata, drop_revision=True)
 
@@ -165,17 +178,42 @@ class ClusterStore:
         FingerprintError
             If there is none.
         """
-        findings = self._root[self._path, name].values() if name in self.names() else ()
-        complete = [node for node in findings if node.metadata["status"] == "complete"]
+        try:
+            complete = _complete(self._root[self._path, name])
+        except KeyError:
+            complete = {}
         if not complete:
             known = ", ".join(self.names()) or "none"
             raise FingerprintError(
                 f"no clusters {name!r} (there are: {known}); find them with "
                 f"`ainerd clusters fit --name {name}`"
             )
-        last = max(complete, key=lambda node: str(node.item["id"]))
+        number, last = max(complete.items())
         arrays = {key: last[key].read() for key in last if key != "members"}
-        return StoredClusters(arrays, last["members"].read(), dict(last.metadata))
+        members = last["members"].read()
+        return StoredClusters(arrays, members, dict(last.metadata), number)
+
+
+def _begin(of_name: Container, name: str) -> Container:
+    """Make the node of one more finding."""
+    number = max((int(key) for key in of_name if key.isdecimal()), default=-1) + 1
+    try:
+        return of_name.create_container(
+            f"{number:0{_DIGITS}}", metadata={"status": "writing"}, specs=[CLUSTERS]
+        )
+    except ClientError as error:
+        if error.response.status_code != _CONFLICT:
+            raise
+        raise FingerprintError(_MEANWHILE.format(name)) from error
+
+
+def _complete(of_name: Container) -> dict[int, Container]:
+    """Return the complete findings of a set by their number."""
+    return {
+        int(key): node
+        for key, node in of_name.items()
+        if key.isdecimal() and node.metadata.get("status") == "complete"
+    }
 
 
 def split_reference(reference: str) -> tuple[str, int]:
@@ -238,8 +276,13 @@ def find_clusters(
     Raises
     ------
     FingerprintError
-        If there are too few fingerprints.
+        If there are too few fingerprints, or fewer than clusters.
     """
+    if clusterer.n_clusters is not None and clusterer.n_clusters > len(table):
+        raise FingerprintError(
+            f"{len(table)} fingerprints cannot make {clusterer.n_clusters} clusters: "
+            f"ask for {len(table)} at most, or widen the query"
+        )
     if len(table) < _FEWEST:
         raise FingerprintError(
             f"{len(table)} fingerprints are too few for clusters, {_FEWEST} are "
@@ -262,6 +305,7 @@ def find_clusters(
         "n_other_models": table.n_other_models,
         "n_samples": len(table),
         "n_runs": int(table.bins["run_uid"].nunique()),
+        "previous": None if previous is None else previous.number,
         "next_id": max(next_id, int(max(clusterer.ids_)) + 1),
         "match": asdict(clusterer.match_),
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

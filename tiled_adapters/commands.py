@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from contextlib import closing
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +13,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from ainerd_bluesky.errors import ConfigError
 from tiled_adapters.association_commands import register_association_commands
 from tiled_adapters.cluster_commands import clusters_app
+from tiled_adapters.command_parts import (
+    DEFAULT_PATH,
+    DEFAULT_URI,
+    JsonOption,
+    LabelOption,
+    PathOption,
+    SampleOption,
+    UriOption,
+    open_results,
+)
+from tiled_adapters.command_progress import require_writable
 from tiled_adapters.explore_commands import register_explore_commands
 from tiled_adapters.model_commands import register_model_commands
 from tiled_adapters.naming_commands import register_naming_commands
@@ -92,39 +101,23 @@ def serve(
 
 
 def labels(
-    uri: Annotated[
-        str, typer.Option(help="Tiled URI or profile name.")
-    ] = "http://127.0.0.1:8000",
-    label: Annotated[
-        str | None, typer.Option(help="Only runs with this label.")
-    ] = None,
+    uri: UriOption = DEFAULT_URI,
+    label: LabelOption = None,
     min_confidence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Only labels at least so sure.")
     ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Only runs of this sample.")
-    ] = None,
-    path: Annotated[
-        str, typer.Option(help="Container of results on the server.")
-    ] = "processed/xpcs",
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON list instead of a table.")
-    ] = False,
+    sample: SampleOption = None,
+    path: PathOption = DEFAULT_PATH,
+    as_json: JsonOption = False,
 ) -> None:
     """List the labels of the runs on a server."""
-    from tiled_adapters.catalog import open_catalog
-    from tiled_adapters.client import XPCSResultsCatalog
-
-    catalog = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
-    results = catalog.get(path)
-    if not isinstance(results, XPCSResultsCatalog):
-        raise typer.BadParameter(f"{uri} has no results at {path!r}")
-    found = results.find(label=label, min_confidence=min_confidence, sample=sample)
-    frame = found.labels_table()
-    if as_json:
-        typer.echo(frame.to_json(orient="records"))
-        return
-    Console(emoji=False).print(_as_table(frame, _short_uids(results)))
+    with open_results(uri, path) as (_, results):
+        found = results.find(label=label, min_confidence=min_confidence, sample=sample)
+        frame = found.labels_table()
+        if as_json:
+            typer.echo(frame.to_json(orient="records"))
+            return
+        Console(emoji=False).print(_as_table(frame, _short_uids(results)))
 
 
 def qmap(
@@ -227,30 +220,20 @@ def qmap(
 def export(
     run_uid: Annotated[str, typer.Argument(help="Run; its first characters may do.")],
     output: Annotated[Path, typer.Option(help="HDF5 file to write.")],
-    uri: Annotated[
-        str, typer.Option(help="Tiled URI or profile name.")
-    ] = "http://127.0.0.1:8000",
+    uri: UriOption = DEFAULT_URI,
     partition: Annotated[
         Path | None,
         typer.Option(help="q-partition of the run, where the result has none."),
     ] = None,
-    path: Annotated[
-        str, typer.Option(help="Container of results on the server.")
-    ] = "processed/xpcs",
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """Write the result of a run as boost-corr would: xpcs-viewer opens it.
 
     The same file has a NeXus view (NXxpcs) and says how the result was made.
     """
-    from tiled_adapters.catalog import open_catalog
-    from tiled_adapters.client import XPCSResultsCatalog
     from tiled_adapters.export import export_result, published_analysis
 
-    catalog = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
-    with closing(catalog.context):
-        results = catalog.get(path)
-        if not isinstance(results, XPCSResultsCatalog):
-            raise typer.BadParameter(f"{uri} has no results at {path!r}")
+    with open_results(uri, path) as (_, results):
         try:
             run = results[run_uid]
         except KeyError as error:
@@ -267,10 +250,7 @@ def _check_outputs(output: Path, picture: Path) -> None:
     if picture == output:
         raise typer.BadParameter(f"{output} would be overwritten by its own picture")
     for path in (output, picture):
-        if path.is_dir() or not os.access(path.parent, os.W_OK):
-            raise ConfigError(
-                f"cannot write {path}: no such folder, or a folder itself"
-            )
+        require_writable(path)
 
 
 def _bin_table(partition: "QPartition") -> Table:

@@ -49,7 +49,10 @@ def _draw_model(axes: Axes, one: ModelDrift) -> None:
         label=f"{len(incoming)} incoming",
     )
     axes.set(xlabel="principal axis 1", ylabel="principal axis 2")
-    axes.set_title(f"{one.model}\n{fill(one.report.sentence, _CHARACTERS)}", fontsize=9)
+    title = "\n".join(
+        fill(text, _CHARACTERS) for text in (one.model, one.report.sentence)
+    )
+    axes.set_title(title, fontsize=9, parse_math=False)
     axes.legend()
 
 

@@ -12,8 +12,8 @@ from tiled.queries import KeyPresent
 
 from ainerd_bluesky.errors import FingerprintError
 from tiled_adapters.client import XPCSResults, XPCSResultsCatalog
-from tiled_adapters.fingerprints import FingerprintTable, Progress
-from tiled_adapters.summaries import summary_rows
+from tiled_adapters.fingerprint_table import FingerprintTable
+from tiled_adapters.summaries import Progress, summary_rows
 
 __all__ = ["EmbeddingMap", "Projection", "chart", "farthest_first", "newest_model"]
 

@@ -1,9 +1,12 @@
 """A map of runs as a picture."""
 
+import colorsys
+import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -25,6 +28,8 @@ _N_COLUMNS = 5
 _SIZE = 9.0
 _HEIGHT = 6.3
 """Of the points, in inches; the typical maps come below."""
+_CHARACTERS = 80
+"""Of a line above the points, five times as many as above a typical map."""
 _MARGIN = 0.05
 """Share of the width of the map that stays free around it."""
 
@@ -41,16 +46,15 @@ def label_colours(labels: Sequence[str]) -> dict[str, str]:
     -------
     dict of str to str
         Colours as `#rrggbb`: first the vocabulary in its order, then a beamline's own
-        words by the alphabet, in colours that the vocabulary does not use.
+        words by the alphabet, in darker colours. Each follows from its word alone, so
+        two own words may look alike.
     """
     words = [str(word) for word in DYNAMICS]
-    others = sorted(set(labels) - set(words))
-    # A colour map takes a whole number as the place in its list of colours.
-    built_in, own = colormaps["tab10"], colormaps["Dark2"]
-    colours = {word: to_hex(built_in(i)) for i, word in enumerate(words)}
-    colours |= {word: to_hex(own(i % own.N)) for i, word in enumerate(others)}
     present = set(labels)
-    return {word: colour for word, colour in colours.items() if word in present}
+    # A colour map takes a whole number as the place in its list of colours.
+    palette = colormaps["tab10"]
+    colours = {w: to_hex(palette(i)) for i, w in enumerate(words) if w in present}
+    return colours | {w: _own_colour(w) for w in sorted(present - set(words))}
 
 
 def draw_embedding_map(chart: EmbeddingMap, path: Path) -> None:
@@ -77,7 +81,8 @@ def draw_embedding_map(chart: EmbeddingMap, path: Path) -> None:
     for number, (axes, (label, colour)) in numbered:
         n_runs = int((chart.runs["label"] == label).sum())
         _draw_example(axes, chart.thumbnails.get(examples.get(label, "")))
-        axes.set_title(f"{number} {label} ({n_runs})", color=colour, fontsize=10)
+        title = fill(f"{number} {label} ({n_runs})", _CHARACTERS // _N_COLUMNS)
+        axes.set_title(title, color=colour, fontsize=10, parse_math=False)
         axes.spines[:].set(color=colour, linewidth=2)
     FigureCanvasAgg(figure)
     figure.savefig(path, format="png", dpi=120)
@@ -100,6 +105,12 @@ def thumbnail_png(two_time: NDArray[np.float32]) -> bytes:
     buffer = io.BytesIO()
     imsave(buffer, two_time, vmin=low, vmax=high, cmap="viridis", format="png")
     return buffer.getvalue()
+
+
+def _own_colour(word: str) -> str:
+    # The built-in hash of a text is another one in each session.
+    number = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+    return to_hex(colorsys.hsv_to_rgb(number / 2**32, 0.9, 0.5))
 
 
 def _examples(chart: EmbeddingMap) -> dict[str, str]:
@@ -146,8 +157,11 @@ def _draw_points(
         ylim=(bottom, top),
         xlabel="axis 1",
         ylabel="axis 2",
-        title=f"{len(runs)} runs by {chart.model}; rings: the maps below",
     )
+    title = fill(
+        f"{len(runs)} runs by {chart.model}; rings: the maps below", _CHARACTERS
+    )
+    axes.set_title(title, parse_math=False)
     axes.set_aspect("equal")
 
 

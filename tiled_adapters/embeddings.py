@@ -36,7 +36,25 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What is known of a run without reading its arrays."""
+    """What is known of a run without reading its arrays.
+
+    Parameters
+    ----------
+    run_uid : str
+        The run.
+    key : str
+        Its current result.
+    label : str
+        Of that result.
+    model_sha256 : str
+        Hash of the model that made it.
+    contents : tuple of str
+        Names of its arrays and tables.
+    published : float
+        When, in seconds since 1970.
+    vocabulary : str or None
+        Hash of the words that were applied; None if there were none.
+    """
 
     run_uid: str
     key: str

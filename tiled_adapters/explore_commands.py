@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import re
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,6 +16,16 @@ from rich.table import Table
 from rich.text import Text
 
 from ainerd_bluesky.errors import ConfigError, FingerprintError
+from tiled_adapters.command_parts import (
+    DEFAULT_PATH,
+    DEFAULT_URI,
+    LabelOption,
+    PathOption,
+    SampleOption,
+    UriOption,
+    open_results,
+)
+from tiled_adapters.command_progress import progress_bar, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,17 +35,14 @@ if TYPE_CHECKING:
     from tiled_adapters.client import XPCSResultsCatalog
     from tiled_adapters.drift import ModelDrift
     from tiled_adapters.embedding_map import EmbeddingMap, Projection
-    from tiled_adapters.fingerprints import FingerprintTable, Progress
+    from tiled_adapters.fingerprint_table import FingerprintTable
 
 __all__ = ["register_explore_commands"]
 
 _PANEL = "Compare runs"
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _PROJECTION = "ainerd_bluesky.ml.projection"
-_FEWEST_LABELS = 3
 
-Uri = Annotated[str, typer.Option(help="Tiled URI or profile name.")]
-ResultsPath = Annotated[str, typer.Option(help="Container of results on the server.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -59,14 +65,10 @@ def register_explore_commands(app: typer.Typer) -> None:
 def similar(
     run_uid: Annotated[str, typer.Argument(help="Run; its first characters may do.")],
     n: Annotated[int, typer.Option("-n", min=1, help="How many to find.")] = 10,
-    label: Annotated[
-        str | None, typer.Option(help="Only among runs with this label.")
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Only among runs of this sample.")
-    ] = None,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: ResultsPath = "processed/xpcs",
+    label: LabelOption = None,
+    sample: SampleOption = None,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
     as_json: AsJson = False,
 ) -> None:
     """Find the runs whose dynamics are most like those of one run.
@@ -75,15 +77,19 @@ def similar(
     so that only new ones are fetched the next time.
     """
     console = Console(emoji=False)
-    with _results(uri, path) as results, _bar("fingerprints") as progress:
+    with (
+        open_results(uri, path) as (_, results),
+        progress_bar("fingerprints") as progress,
+    ):
         found = results.find(label=label, sample=sample) if label or sample else results
         try:
             frame = found.similar_to(run_uid, n, progress=progress)
         except KeyError as error:
-            raise typer.BadParameter(f"no result of a run {error}") from error
+            raise typer.BadParameter(f"no result of a run {error.args[0]}") from error
     n_not_compared = frame.attrs["n_not_compared"]
     if as_json:
-        typer.echo(frame.to_json(orient="records"))
+        runs = json.loads(frame.to_json(orient="records"))
+        typer.echo(json.dumps({**frame.attrs, "runs": runs}))
         return
     console.print(_similar_table(frame))
     if n_not_compared:
@@ -103,8 +109,8 @@ def drift(
             "such as 2026-03-01 or 2026-03-01T08:00."
         ),
     ] = "1d",
-    uri: Uri = "http://127.0.0.1:8000",
-    path: ResultsPath = "processed/xpcs",
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
     as_json: AsJson = False,
     png: Annotated[
         Path | None, typer.Option(help="Also draw known and incoming runs.")
@@ -116,10 +122,13 @@ def drift(
     """
     start = _since(since, datetime.now().astimezone())
     if png is not None:
-        _check_output(png)
+        require_writable(png)
     from tiled_adapters.drift import drift_since
 
-    with _results(uri, path) as results, _bar("fingerprints") as progress:
+    with (
+        open_results(uri, path) as (_, results),
+        progress_bar("fingerprints") as progress,
+    ):
         found = drift_since(results, start.timestamp(), progress=progress)
     if as_json:
         typer.echo(json.dumps([one.as_dict() for one in found]))
@@ -137,16 +146,13 @@ def embedding_map(
     output: Annotated[
         Path, typer.Argument(help="Picture (.png) or page with thumbnails (.html).")
     ],
-    label: Annotated[
-        str | None, typer.Option(help="Show only runs with this label.")
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Show only runs of this sample.")
-    ] = None,
+    label: LabelOption = None,
+    sample: SampleOption = None,
     method: Annotated[
         Method | None,
         typer.Option(
-            help="Layout of a new map; default: discriminant from three labels on."
+            help="Layout of a new map; default: discriminant where three labels have "
+            "runs enough."
         ),
     ] = None,
     projection: Annotated[
@@ -159,8 +165,8 @@ def embedding_map(
     thumbnails: Annotated[
         int, typer.Option(min=0, help="Two-time maps to show, spread over the map.")
     ] = 100,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: ResultsPath = "processed/xpcs",
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """Draw all runs as points, near where their dynamics are alike.
 
@@ -168,19 +174,19 @@ def embedding_map(
     """
     if output.suffix not in {".png", ".html"}:
         raise typer.BadParameter(f"{output} must end in .png or .html")
-    _check_output(output)
+    require_writable(output)
     layout = projection or output.with_suffix(".projection.json")
     write = _writer(output)
     from tiled_adapters.embedding_map import chart, newest_model
     from tiled_adapters.fingerprints import read_fingerprints
 
-    with _results(uri, path) as results:
+    with open_results(uri, path) as (_, results):
         sha256 = newest_model(results)
-        with _bar("fingerprints") as progress:
+        with progress_bar("fingerprints") as progress:
             table = read_fingerprints(results, sha256, progress=progress)
         found = results.find(label=label, sample=sample) if label or sample else results
         places = _layout(layout, table, results, method)
-        with _bar("two-time maps") as progress:
+        with progress_bar("two-time maps") as progress:
             drawn = chart(
                 found, table, places, n_thumbnails=thumbnails, progress=progress
             )
@@ -232,48 +238,16 @@ def _layout(
     labels = results.labels_table().drop_duplicates("run_uid").set_index("run_uid")
     y = labels["label"].reindex(table.run_uids).fillna("").to_numpy(str)
     if method is None:
-        is_told_apart = len(set(y)) >= _FEWEST_LABELS
+        is_told_apart = projection.is_discriminable(table.Z, y)
         method = Method.DISCRIMINANT if is_told_apart else Method.PCA
     made: Projection
     try:
         made = projection.FrozenProjection(method=method.value).fit(table.Z, y)
     except ValueError as error:
-        raise FingerprintError(f"no map of {len(table)} runs: {error}") from error
+        cure = ": --method pca" * (method is Method.DISCRIMINANT)
+        raise FingerprintError(f"no map of {len(table)} runs: {error}{cure}") from error
     projection.save_projection(made, path, model_sha256=table.model_sha256)
     return made
-
-
-@contextmanager
-def _results(uri: str, path: str) -> "Iterator[XPCSResultsCatalog]":
-    """Open the container of results, and close the connection afterwards."""
-    from tiled_adapters.catalog import open_catalog
-    from tiled_adapters.client import XPCSResultsCatalog
-
-    catalog = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
-    try:
-        results = catalog.get(path)
-        if not isinstance(results, XPCSResultsCatalog):
-            raise typer.BadParameter(f"{uri} has no results at {path!r}")
-        yield results
-    finally:
-        catalog.context.http_client.close()
-
-
-@contextmanager
-def _bar(what: str) -> "Iterator[Progress]":
-    """Show a bar on a terminal, from the first report on."""
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
-    with Bars(console=Console(stderr=True, emoji=False), transient=True) as bars:
-        tasks: list[TaskID] = []
-
-        def report(n_done: int, n_total: int) -> None:
-            if not tasks:
-                tasks.append(bars.add_task(what))
-            bars.update(tasks[0], completed=n_done, total=n_total)
-
-        yield report
 
 
 def _since(text: str, now: datetime) -> datetime:
@@ -289,12 +263,6 @@ def _since(text: str, now: datetime) -> datetime:
         raise typer.BadParameter(
             f"--since is 30m, 12h, 7d, 2w or a date such as 2026-03-01, got {text!r}"
         ) from error
-
-
-def _check_output(path: Path) -> None:
-    """Refuse a file that could not be written, before anything is fetched."""
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise ConfigError(f"cannot write {path}: no such folder, or a folder itself")
 
 
 def _similar_table(frame: "pd.DataFrame") -> Table:

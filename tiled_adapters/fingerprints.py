@@ -1,101 +1,38 @@
-"""The fingerprints of all runs that one model has analysed, kept close at hand."""
+"""Fingerprints of runs, as a server has them, and the runs most like one run."""
 
-import hashlib
-import logging
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeAlias
-from zipfile import BadZipFile
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tiled.client.container import Container
 from tiled.queries import Comparison, Eq, In, KeyPresent, NotEq
 
 from ainerd_bluesky.errors import FingerprintError
 from ainerd_bluesky.ml.neighbours import NearestFingerprints
 from ainerd_bluesky.vocabulary import Label
-from tiled_adapters.summaries import summary_rows
+from tiled_adapters.fingerprint_table import FingerprintTable
+from tiled_adapters.summaries import UIDS_AT_ONCE, Progress, summary_rows
 
 __all__ = [
-    "FingerprintTable",
     "NearestRuns",
-    "Progress",
     "comparable",
     "nearest_runs",
     "read_fingerprints",
 ]
 
-logger = logging.getLogger(__name__)
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many are done, and of how many."""
-
 _COLUMNS = {
     "run_uid": "run_uid",
     "published": "published",
     "fingerprint": "fingerprint",
+    "novelty": "novelty",
 }
 _OVERLAP = 600.0
 """Seconds: clocks of publishers may differ so much."""
-_UIDS_AT_ONCE = 100
-"""More would make too long an address."""
-
-
-@dataclass(frozen=True, eq=False)
-class FingerprintTable:
-    """Fingerprints of one model, in the order of the uids of their runs.
-
-    Labels are not in it: a person may rename them, and the catalog knows.
-
-    Parameters
-    ----------
-    model_sha256 : str
-        The model.
-    run_uids : ndarray of str, shape (n_runs,)
-        Rising.
-    Z : ndarray of float64, shape (n_runs, n_components)
-        Fingerprints.
-    published : ndarray of float64, shape (n_runs,)
-        When each was published, in seconds since 1970.
-    """
-
-    model_sha256: str
-    run_uids: NDArray[np.str_]
-    Z: NDArray[np.float64]
-    published: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.run_uids)
-
-    def only(self, run_uids: Iterable[str]) -> "FingerprintTable":
-        """Return the rows of some runs; those that have none are left out."""
-        return self._rows(np.isin(self.run_uids, list(run_uids)))
-
-    def updated(self, newer: Self) -> "FingerprintTable":
-        """Return the rows of both tables; where both have one, the newer."""
-        if len(newer) == 0:
-            return self
-        kept = self._rows(~np.isin(self.run_uids, newer.run_uids))
-        if len(kept) == 0:
-            return newer
-        joined = FingerprintTable(
-            self.model_sha256,
-            np.concatenate([kept.run_uids, newer.run_uids]),
-            np.concatenate([kept.Z, newer.Z]),
-            np.concatenate([kept.published, newer.published]),
-        )
-        return joined._rows(np.argsort(joined.run_uids))
-
-    def _rows(self, chosen: NDArray[Any]) -> "FingerprintTable":
-        return FingerprintTable(
-            self.model_sha256,
-            self.run_uids[chosen],
-            self.Z[chosen],
-            self.published[chosen],
-        )
+_ASKED_FIRST = 5 * UIDS_AT_ONCE
+"""Nearest runs of which a search is asked first, before all that it found is listed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,17 +108,18 @@ def read_fingerprints(
         As the server has them now.
     """
     found = comparable(results.new_variation(queries=[]), model_sha256)
-    path = _cache_path(folder or _cache_folder(), results.uri, model_sha256)
-    known = None if is_fresh else _load(path, model_sha256)
+    path = FingerprintTable.path(results.uri, model_sha256, folder)
+    known = None if is_fresh else FingerprintTable.load(path, model_sha256)
     if known is not None and len(known) > 0:
         since = float(known.published.max()) - _OVERLAP
         recent = found.search(Comparison("ge", "published", since))
         table = known.updated(_fetch(recent, model_sha256, None))
         if len(table) == len(found):
-            _save(table, path)
+            if table is not known:
+                table.save(path)
             return table
     table = _fetch(found, model_sha256, progress)
-    _save(table, path)
+    table.save(path)
     return table
 
 
@@ -213,27 +151,33 @@ def nearest_runs(
     NearestRuns
         Of equally near ones, the first by uid comes first.
 
-    Notes
-    -----
-    A run without a fingerprint, or with nothing to compare it with, is a
-    `FingerprintError`.
+    Raises
+    ------
+    FingerprintError
+        If the run has no fingerprint or nothing to compare it with, or `n` is below 1.
     """
+    if n < 1:
+        raise FingerprintError(f"n must be at least 1, got {n}")
+
     z = _fingerprint_of(summary)
     sha256 = summary["model"]["sha256"]
+    found = comparable(results, sha256)
+    n_not_compared = len(_analysed(results)) - len(found)
+    # Tiled has no public way to ask whether a container is what a search found.
+    is_narrowed = bool(results._queries)  # noqa: SLF001
     for is_fresh in (False, True):
         table = read_fingerprints(
             results, sha256, folder=folder, is_fresh=is_fresh, progress=progress
         )
-        candidates = _others(results, table, summary["run_uid"])
-        n_not_compared = len(_analysed(results)) - len(comparable(results, sha256))
-        _require_company(candidates, summary["model"], n_not_compared)
-        nearest = NearestFingerprints(candidates.Z).query(z, n)
-        uids = candidates.run_uids[nearest.index].tolist()
-        parts = _parts(comparable(results, sha256), uids)
+        most = len(table) if is_narrowed else n
+        ranked = _ranked(table, z, most, summary["run_uid"])
+        chosen = _among(found, list(ranked), n) if is_narrowed else list(ranked)
+        _require_company(chosen, summary["model"], n_not_compared)
+        parts = _parts(found, chosen)
         # Runs may have been deleted, or analysed with another model, since.
-        if is_fresh or sum(map(len, parts)) == len(uids):
+        if is_fresh or sum(map(len, parts)) == len(chosen):
             break
-    distances = dict(zip(uids, nearest.distance.tolist(), strict=True))
+    distances = {uid: ranked[uid] for uid in chosen}
     return NearestRuns(distances, tuple(parts), n_not_compared)
 
 
@@ -260,20 +204,40 @@ def _fingerprint_of(summary: Mapping[str, Any]) -> Sequence[float]:
     )
 
 
-def _others(
-    results: Container, table: FingerprintTable, run_uid: str
-) -> FingerprintTable:
-    """Return the table without the run itself and what a search leaves out."""
-    # Tiled has no public way to ask whether a container is what a search found.
-    is_narrowed = bool(results._queries)  # noqa: SLF001
-    chosen = set(results) if is_narrowed else set(table.run_uids.tolist())
-    return table.only(chosen - {run_uid})
+def _ranked(
+    table: FingerprintTable, z: Sequence[float], n: int, run_uid: str
+) -> dict[str, float]:
+    """Return the distances of the nearest other runs, by uid, rising."""
+    if len(table) == 0:
+        return {}
+    # One more, for the run itself is among them.
+    nearest = NearestFingerprints(table.Z).query(z, n + 1)
+    uids = table.run_uids[nearest.index].tolist()
+    ranked = dict(zip(uids, nearest.distance.tolist(), strict=True))
+    ranked.pop(run_uid, None)
+    return dict(islice(ranked.items(), n))
+
+
+def _among(found: Container, ranked: Sequence[str], n: int) -> list[str]:
+    """Return the first runs that a search found, without listing all if it can be."""
+    there: set[str] = set()
+    for part in _parts(found, ranked[:_ASKED_FIRST]):
+        there |= _uids(part)
+        if len(there) >= n:
+            break
+    else:
+        there |= _uids(found)
+    return [uid for uid in ranked if uid in there][:n]
+
+
+def _uids(found: Container) -> set[str]:
+    return {row["run_uid"] for row in summary_rows(found, {"run_uid": "run_uid"})}
 
 
 def _require_company(
-    candidates: FingerprintTable, model: Mapping[str, Any], n_not_compared: int
+    chosen: Sequence[str], model: Mapping[str, Any], n_not_compared: int
 ) -> None:
-    if len(candidates) > 0:
+    if chosen:
         return
     raise FingerprintError(
         f"no other run here has a fingerprint of model {model['name']} "
@@ -286,8 +250,8 @@ def _require_company(
 def _parts(found: Container, uids: Sequence[str]) -> list[Container]:
     """Return searches that together find these runs."""
     return [
-        found.search(In("run_uid", list(uids[start : start + _UIDS_AT_ONCE])))
-        for start in range(0, len(uids), _UIDS_AT_ONCE)
+        found.search(In("run_uid", list(uids[start : start + UIDS_AT_ONCE])))
+        for start in range(0, len(uids), UIDS_AT_ONCE)
     ]
 
 
@@ -295,51 +259,18 @@ def _fetch(
     found: Container, model_sha256: str, progress: Progress | None
 ) -> FingerprintTable:
     n_runs = len(found) if progress is not None else 0
-    rows: dict[str, tuple[float, Sequence[float]]] = {}
+    by_uid: dict[str, Mapping[str, Any]] = {}
     for row in summary_rows(found, _COLUMNS):
-        rows[row["run_uid"]] = (row["published"], row["fingerprint"])
+        by_uid[row["run_uid"]] = row
         if progress is not None:
-            progress(len(rows), n_runs)
-    uids = sorted(rows)
-    Z = np.array([rows[uid][1] for uid in uids], np.float64)
+            progress(len(by_uid), n_runs)
+    uids = sorted(by_uid)
+    rows = [by_uid[uid] for uid in uids]
+    Z = np.array([row["fingerprint"] for row in rows], np.float64)
     return FingerprintTable(
         model_sha256,
         np.array(uids, np.str_),
         Z.reshape(len(uids), -1) if uids else np.zeros((0, 0)),
-        np.array([rows[uid][0] for uid in uids], np.float64),
+        np.array([row["published"] for row in rows], np.float64),
+        np.array([row["novelty"] for row in rows], np.float64),
     )
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ainerd-bluesky" / "fingerprints"
-
-
-def _cache_path(folder: Path, uri: str, model_sha256: str) -> Path:
-    name = hashlib.sha256(f"{uri} {model_sha256}".encode()).hexdigest()[:24]
-    return folder / f"{name}.npz"
-
-
-def _load(path: Path, model_sha256: str) -> FingerprintTable | None:
-    """Return what the file holds; None if there is none, or a damaged one."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-            uids, Z, published = (kept[name] for name in ("uids", "Z", "published"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        logger.warning("fingerprints are fetched again: %s is damaged: %s", path, error)
-        return None
-    return FingerprintTable(model_sha256, uids, Z, published)
-
-
-def _save(table: FingerprintTable, path: Path) -> None:
-    """Keep the table; without a place for it the next time takes longer."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("wb") as file:
-            np.savez(file, uids=table.run_uids, Z=table.Z, published=table.published)
-        draft.replace(path)
-    except OSError as error:
-        logger.warning("fingerprints cannot be kept in %s: %s", path.parent, error)

@@ -150,7 +150,7 @@ def _registry(uri: str, path: str) -> "Iterator[ModelRegistry]":
 
 
 def _person(who: str | None) -> str:
-    from tiled_adapters.models import login_name
+    from tiled_adapters.people import login_name
 
     return who or login_name()
 

@@ -12,7 +12,7 @@ from typing import Any
 from ainerd_bluesky.errors import ModelError
 from tiled_adapters.publish import check_key
 
-__all__ = ["is_intact", "keep_bundle", "read_bundle"]
+__all__ = ["check_card", "is_intact", "keep_bundle", "read_bundle"]
 
 # By their names: whoever only lists models needs no torch.
 _LOAD_MODEL = "ainerd_bluesky.ml.bundle:load_model"
@@ -36,6 +36,30 @@ def read_bundle(folder: str | Path) -> tuple[dict[str, Any], bytes]:
     card = dict(_load(folder).card)
     place = pkgutil.resolve_name(_SHIPPED) if str(folder) == "shipped" else Path(folder)
     return card, (place / str(card["weights"])).read_bytes()
+
+
+def check_card(card: Mapping[str, Any], name: str, version: str) -> None:
+    """Refuse a card whose files would lie elsewhere, or that is of another model.
+
+    Parameters
+    ----------
+    card : mapping
+        As the registry has it.
+    name : str
+        Of the model.
+    version : str
+        Name of the version.
+
+    Raises
+    ------
+    ModelError
+        If it is the card of another model. A name of the weights that is no file name
+        is a `ConfigError`.
+    """
+    stated = (card.get("name"), card.get("version"))
+    if stated != (name, version):
+        raise ModelError(f"its card is that of {stated[0]} {stated[1]}")
+    check_key(str(card["weights"]))
 
 
 def is_intact(folder: Path, card: Mapping[str, Any]) -> bool:
@@ -84,7 +108,6 @@ def keep_bundle(card: Mapping[str, Any], weights: bytes, folder: Path) -> None:
             f"its weights have sha256 {found[:12]}..., its card says {stated[:12]}...: "
             "they are damaged or were exchanged"
         )
-    check_key(str(card["weights"]))
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = folder.with_name(f".{folder.name}-{uuid.uuid4().hex}")
     partial.mkdir()

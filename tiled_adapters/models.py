@@ -1,40 +1,39 @@
 """The registry of models: versions in a catalog, one of them in production."""
 
-import getpass
 from pathlib import Path
 
 from tiled.client.container import Container
 
 from ainerd_bluesky.errors import ConfigError, ModelError
 from tiled_adapters.catalog import create_container
-from tiled_adapters.model_files import is_intact, keep_bundle, read_bundle
+from tiled_adapters.model_files import (
+    check_card,
+    is_intact,
+    keep_bundle,
+    read_bundle,
+)
 from tiled_adapters.model_nodes import (
-    append_change,
+    DECISIONS,
+    add_decision,
     is_registered,
-    read_versions,
+    keep_stages,
+    read_state,
     read_weights,
     write_version,
 )
+from tiled_adapters.people import login_name
 from tiled_adapters.publish import check_key
-from tiled_adapters.stages import (
-    ModelVersion,
-    StageChange,
-    describe_stages,
-    in_production,
-    next_time,
-    pick_version,
-    settle,
-)
+from tiled_adapters.stages import Decision, ModelState, ModelVersion, now
 
-__all__ = ["ModelRegistry", "login_name", "open_registry"]
+__all__ = ["ModelRegistry", "open_registry"]
 
 
 class ModelRegistry:
     """Keeps models below a container: `NAME/VERSION` with the card and the weights.
 
-    Every change of stage is appended to the version's history. A version comes into
-    production before the former one is retired, and of two in production the one that
-    came last counts: a crash in between leaves the old or the new one, never none.
+    Every decision is a node of its own below `NAME/decisions`, numbered from 0, and
+    the stages follow from all of them: none is lost, and since a promotion is one
+    decision, a crash leaves the old version or the new one in production, never none.
 
     Parameters
     ----------
@@ -62,7 +61,7 @@ class ModelRegistry:
         tuple of ModelVersion
             As they were registered; at most one is in production.
         """
-        return settle(read_versions(self._node(name)))
+        return self._state(name).versions
 
     def production(self, name: str) -> ModelVersion:
         """Return the version of a model that is in production.
@@ -75,22 +74,9 @@ class ModelRegistry:
         Returns
         -------
         ModelVersion
-            The only one.
-
-        Raises
-        ------
-        ModelError
-            If there is none, or no such model.
+            The only one; a `ModelError` if there is none, or no such model.
         """
-        versions = self.versions(name)
-        current = in_production(versions)
-        if current is None:
-            raise ModelError(
-                f"no version of {name!r} is in production, only "
-                f"{describe_stages(versions)}; choose one with "
-                f"`ainerd model promote {name} VERSION`"
-            )
-        return current
+        return _require_production(name, self._state(name))
 
     def version(self, name: str, version: str | None = None) -> ModelVersion:
         """Return one version of a model.
@@ -109,7 +95,7 @@ class ModelRegistry:
         """
         if version is None:
             return self.production(name)
-        return pick_version(self.versions(name), name, version)
+        return self._state(name).version(version)
 
     def register(
         self,
@@ -140,8 +126,8 @@ class ModelRegistry:
         Raises
         ------
         ConfigError
-            If a model cannot begin in that stage. A folder without a sound model, or
-            a version that is taken by another one, is a `ModelError`.
+            If a model cannot begin in that stage or be called so. A folder without a
+            sound model, or a version that is taken by another one, is a `ModelError`.
         """
         if stage not in {"candidate", "production"}:
             raise ConfigError(
@@ -151,13 +137,14 @@ class ModelRegistry:
         name, version = str(card["name"]), str(card["version"])
         check_key(name)
         check_key(version)
+        if version == DECISIONS:
+            raise ConfigError(f"a version cannot be called {version!r}: rename it")
 
         decided_by = who or login_name()
         node = create_container(self._container, name)
         if not is_registered(node, card):
-            when = next_time(read_versions(node))
-            change = StageChange("candidate", decided_by, when, why)
-            write_version(node, card, weights, change)
+            registered = {"who": decided_by, "when": now(), "why": why}
+            write_version(node, card, weights, registered)
         if stage == "production":
             return self.promote(name, version, decided_by, why)
         return self.version(name, version)
@@ -181,15 +168,16 @@ class ModelRegistry:
         ModelVersion
             Now in production; a `ModelError` if it is not there.
         """
-        versions = self.versions(name)
-        chosen, current = pick_version(versions, name, version), in_production(versions)
-        if chosen is current:
+        state = self._state(name)
+        chosen = state.version(version)
+        if chosen is state.production:
             return chosen
-        replaces = None if current is None else current.version
-        return self._produce(chosen, who, why, replaces)
+        return self._decide(name, Decision(version, "promote", who, now(), why))
 
     def rollback(self, name: str, who: str, why: str) -> ModelVersion:
         """Bring back the version that was in production before the present one.
+
+        One that somebody retired since is left out.
 
         Parameters
         ----------
@@ -210,18 +198,19 @@ class ModelRegistry:
         ModelError
             If none is in production, or none was before.
         """
-        current = self.production(name)
-        if current.replaced is None:
+        state = self._state(name)
+        current, before = _require_production(name, state), state.before
+        if before is None:
             raise ModelError(
-                f"{name} {current.version} took the place of no other version: there "
-                f"is nothing to go back to; `ainerd model list {name}` shows what "
-                "could be promoted"
+                f"{name} {current.version} took the place of no version that is still "
+                f"to be used: there is nothing to go back to; `ainerd model list "
+                f"{name}` shows what could be promoted"
             )
-        before = self.version(name, current.replaced)
-        return self._produce(before, who, why, before.replaced)
+        decision = Decision(before.version, "rollback", who, now(), why)
+        return self._decide(name, decision)
 
     def retire(self, name: str, version: str, who: str, why: str) -> ModelVersion:
-        """Say that a version is not to be used any more.
+        """Say that a version is not to be used any more, and no rollback finds it.
 
         Parameters
         ----------
@@ -237,24 +226,19 @@ class ModelRegistry:
         Returns
         -------
         ModelVersion
-            Now retired.
+            Now retired; of one that was already the reason is kept as well.
 
         Raises
         ------
         ModelError
             If it is in production, or not there.
         """
-        versions = self.versions(name)
-        chosen = pick_version(versions, name, version)
-        if chosen.stage == "production":
+        if self.version(name, version).stage == "production":
             raise ModelError(
                 f"{name} {version} is in production: promote another version, or "
                 f"`ainerd model rollback {name}`, and it is retired"
             )
-        if chosen.stage != "retired":
-            change = StageChange("retired", who, next_time(versions), why)
-            append_change(self._node(name), version, change)
-        return self.version(name, version)
+        return self._decide(name, Decision(version, "retire", who, now(), why))
 
     def fetch(
         self, name: str, version: str | None = None, cache: str | Path = "models"
@@ -282,21 +266,30 @@ class ModelRegistry:
         """
         chosen = self.version(name, version)
         label = f"{chosen.version}-{chosen.sha256[:12]}"
-        for key in (name, label):
-            check_key(key)
         folder = Path(cache) / name / label
         try:
+            check_card(chosen.card, name, chosen.version)
+            check_key(label)
             if not is_intact(folder, chosen.card):
                 weights = read_weights(self._node(name), chosen)
                 keep_bundle(chosen.card, weights, folder)
-        except (ModelError, KeyError) as error:
+        except (ModelError, ConfigError, KeyError) as error:
             raise ModelError(
                 f"{name} {chosen.version} of {self._container.uri} cannot be used: "
                 f"{error}; go back with `ainerd model rollback {name}`"
             ) from error
         return folder
 
+    def _state(self, name: str) -> ModelState:
+        return read_state(self._node(name))
+
+    def _decide(self, name: str, decision: Decision) -> ModelVersion:
+        node = self._node(name)
+        add_decision(node, decision)
+        return keep_stages(node).version(decision.version)
+
     def _node(self, name: str) -> Container:
+        check_key(name)
         try:
             return self._container[name]
         except KeyError as error:
@@ -305,23 +298,6 @@ class ModelRegistry:
                 f"no model {name!r} at {self._container.uri} (there: {known}); add one "
                 "with `ainerd model register FOLDER`"
             ) from error
-
-    def _produce(
-        self, chosen: ModelVersion, who: str, why: str, replaces: str | None
-    ) -> ModelVersion:
-        """Put a version into production first, then retire those that came earlier."""
-        node = self._node(chosen.name)
-        when = next_time(read_versions(node))
-        promotion = StageChange("production", who, when, why, replaces)
-        append_change(node, chosen.version, promotion)
-        retirement = StageChange(
-            "retired", who, when, f"replaced by {chosen.version}: {why}"
-        )
-        # As they are stored: a promotion that was cut short is made good here.
-        for other in read_versions(node):
-            if other.stage == "production" and other.since < when:
-                append_change(node, other.version, retirement)
-        return self.version(chosen.name, chosen.version)
 
 
 def open_registry(root: Container, path: str = "processed/models") -> ModelRegistry:
@@ -353,9 +329,10 @@ def open_registry(root: Container, path: str = "processed/models") -> ModelRegis
         ) from error
 
 
-def login_name() -> str:
-    """Return who is at work, as the machine knows."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # an account without a name, as containers have them
-        return "unknown"
+def _require_production(name: str, state: ModelState) -> ModelVersion:
+    if state.production is None:
+        raise ModelError(
+            f"no version of {name!r} is in production, only {state.describe()}; "
+            f"choose one with `ainerd model promote {name} VERSION`"
+        )
+    return state.production

@@ -1,13 +1,10 @@
 """The commands `name`, `names` and `relabel`: a beamline's own words for dynamics."""
 
-import getpass
-import os
 import pkgutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from ainerd_bluesky.errors import NamingError
+from tiled_adapters.command_parts import (
+    DEFAULT_PATH,
+    DEFAULT_URI,
+    JsonOption,
+    LabelOption,
+    ModelOption,
+    PathOption,
+    SampleOption,
+    UriOption,
+    WhoOption,
+    open_results,
+)
+from tiled_adapters.people import login_name
 
 if TYPE_CHECKING:
     from tiled.client.container import Container
@@ -31,14 +41,6 @@ _CURES = {
     "another-model": "were labelled by another model: process them again",
     "too-old": "are from before words could be given: process them again",
 }
-
-Uri = Annotated[str, typer.Option(help="Tiled URI or profile name.")]
-Path = Annotated[str, typer.Option(help="Container of results on the server.")]
-Who = Annotated[str | None, typer.Option(help="Your name; default: the login.")]
-ModelName = Annotated[
-    str,
-    typer.Option(help="Model of the runs: `shipped`, a folder, `registry:NAME`."),
-]
 
 
 def register_naming_commands(app: typer.Typer) -> None:
@@ -62,10 +64,10 @@ def name(
     apply: Annotated[
         bool, typer.Option("--apply", help="Name old runs too, as `relabel` does.")
     ] = False,
-    model: ModelName = "shipped",
-    who: Who = None,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: Path = "processed/xpcs",
+    model: ModelOption = "shipped",
+    who: WhoOption = None,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """Give a cluster, or a few examples, a word of this beamline.
 
@@ -73,11 +75,13 @@ def name(
     more examples.
     """
     cluster, word = _cluster_and_word(what, examples or [])
-    with _open(uri, path) as (root, results):
+    with open_results(uri, path) as (root, results):
         from ainerd_bluesky.ml.naming import check_word
         from tiled_adapters.vocabulary import VocabularyStore
 
-        check_word(word)  # first: examples take a while
+        # What may fail comes first: an act that is stored stays for good.
+        check_word(word)
+        loaded = _load(root, path, model) if apply else None
         if cluster is None:
             naming = _from_examples(results, word, examples or [], who)
         else:
@@ -85,8 +89,8 @@ def name(
         vocabulary = VocabularyStore(root, path).add(naming)
         console = Console(emoji=False)
         console.print(_named(naming), highlight=False)
-        if apply:
-            _apply(console, results, vocabulary, _load(root, model))
+        if loaded is not None:
+            _apply(console, results, vocabulary, loaded)
         else:
             console.print("old runs: `ainerd relabel`")
 
@@ -102,12 +106,10 @@ def names(
     history: Annotated[
         bool, typer.Option("--history", help="Everything that was done, in order.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON list instead of a table.")
-    ] = False,
-    who: Who = None,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: Path = "processed/xpcs",
+    as_json: JsonOption = False,
+    who: WhoOption = None,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """List this beamline's words, who gave them and when; rename or forget one."""
     import json
@@ -115,7 +117,7 @@ def names(
     from ainerd_bluesky.ml.naming import Naming
     from tiled_adapters.vocabulary import VocabularyStore
 
-    with _open(uri, path) as (root, _):
+    with open_results(uri, path) as (root, _):
         store = VocabularyStore(root, path)
         if rename is not None:
             store.add(Naming("rename", rename[0], *_signature(who), rename[1]))
@@ -137,15 +139,11 @@ def names(
 
 
 def relabel(
-    model: ModelName = "shipped",
-    label: Annotated[
-        str | None, typer.Option(help="Only runs with this label.")
-    ] = None,
-    sample: Annotated[
-        str | None, typer.Option(help="Only runs of this sample.")
-    ] = None,
-    uri: Uri = "http://127.0.0.1:8000",
-    path: Path = "processed/xpcs",
+    model: ModelOption = "shipped",
+    label: LabelOption = None,
+    sample: SampleOption = None,
+    uri: UriOption = DEFAULT_URI,
+    path: PathOption = DEFAULT_PATH,
 ) -> None:
     """Give old runs the words of today, from their stored fingerprints.
 
@@ -154,10 +152,10 @@ def relabel(
     """
     from tiled_adapters.vocabulary import VocabularyStore
 
-    with _open(uri, path) as (root, results):
+    with open_results(uri, path) as (root, results):
         vocabulary = VocabularyStore(root, path).load()
         found = results.find(label=label, sample=sample)
-        loaded = _load(root, model)
+        loaded = _load(root, path, model)
         _apply(Console(emoji=False), results, vocabulary, loaded, found)
 
 
@@ -173,18 +171,6 @@ def _cluster_and_word(
         "say `ainerd name CLUSTER WORD`, or `ainerd name WORD --examples UID[:BIN]`, "
         f"got {' '.join(what)!r} and {len(examples)} examples"
     )
-
-
-@contextmanager
-def _open(uri: str, path: str) -> Iterator[tuple["Container", Any]]:
-    from tiled_adapters.catalog import open_catalog
-
-    root = open_catalog(uri, api_key=os.environ.get("TILED_API_KEY"))
-    with closing(root.context):
-        results = root.get(path)
-        if results is None:
-            raise typer.BadParameter(f"{uri} has no results at {path!r}")
-        yield root, results
 
 
 def _from_examples(
@@ -238,14 +224,15 @@ def _from_cluster(
 
 
 def _signature(who: str | None) -> tuple[str, str]:
-    return who or getpass.getuser(), datetime.now(UTC).isoformat(timespec="seconds")
+    return who or login_name(), datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _load(root: "Container", name: str) -> "NamedModel":
+def _load(root: "Container", path: str, name: str) -> "NamedModel":
     """Load a model by the name that a beamline's configuration gives it."""
     from tempfile import TemporaryDirectory
 
     from ainerd_bluesky.config import ClassificationConfig
+    from tiled_adapters.catalog import beside
     from tiled_adapters.models import open_registry
 
     # By its name: torch has no place in what merely lists nodes.
@@ -253,7 +240,8 @@ def _load(root: "Container", name: str) -> "NamedModel":
     registered = ClassificationConfig(model=name).registered
     with TemporaryDirectory() as cache:
         if registered is not None:
-            name = str(open_registry(root).fetch(*registered, FilePath(cache)))
+            registry = open_registry(root, beside(path, "models"))
+            name = str(registry.fetch(*registered, Path(cache)))
         model: NamedModel = load_model(name)
     return model
 

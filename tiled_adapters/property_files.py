@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError
 
-__all__ = ["FIRST_RUN", "PropertyFile"]
+__all__ = ["PropertyFile", "shown_time"]
 
 Floats = NDArray[np.float64]
-FIRST_RUN = "first-run"
-"""As `start`: the clock of the table was started together with the first run."""
+_TOO_LARGE = 1e11
+"""As seconds since 1970 the year 5138, as milliseconds 1973."""
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,31 @@ class PropertyFile:
         Columns with a header, separated by commas, semicolons or tabs.
     on : str
         Column that tells which row belongs to a run: `run_uid` and `sample` must be
-        equal; any other column is a time, and the last step before the run counts.
-    start : str, optional
-        Where times are seconds from a zero of their own: that zero as an ISO time, or
-        `first-run`. Otherwise times are seconds since 1970, or ISO times.
+        equal, letter by letter; any other column is a time, and the last step before
+        the run counts.
+    start : str or float, optional
+        Where times are seconds from a zero of their own: that zero as an ISO time or in
+        seconds since 1970. Otherwise times are seconds since 1970, or ISO times.
     tolerance : float
         Longest time from a step to the start of a run, in seconds.
     """
 
     path: Path
     on: str = "time"
-    start: str | None = None
+    start: str | float | None = None
     tolerance: float = 60.0
 
     @property
     def is_timed(self) -> bool:
         """True where rows are time steps."""
         return self.on not in {"run_uid", "sample"}
+
+    @property
+    def zero(self) -> float:
+        """When the clock of the table was at 0, in seconds since 1970."""
+        if isinstance(self.start, str):
+            return _timestamp(self.start, "the start of the table")
+        return self.start or 0.0
 
     def values(self, names: Sequence[str], runs: pd.DataFrame) -> dict[str, Floats]:
         """Return the properties of runs.
@@ -87,8 +96,9 @@ class PropertyFile:
 
     def _read(self) -> pd.DataFrame:
         try:
+            # As text: a sample 001 is not a sample 1.
             table = pd.read_csv(
-                self.path, sep=None, engine="python", skipinitialspace=True
+                self.path, sep=None, engine="python", skipinitialspace=True, dtype=str
             )
         except (OSError, ValueError, pd.errors.ParserError) as error:
             raise FileFormatError(f"{self.path} is no table: {error}") from error
@@ -96,15 +106,22 @@ class PropertyFile:
 
     def _keyed(self, table: pd.DataFrame, runs: pd.DataFrame) -> NDArray[np.intp]:
         """Return the row of the table for each run, -1 where there is none."""
-        keys = table[self.on].astype(str).str.strip()
+        keys = table[self.on].str.strip()
+        rows = np.flatnonzero(keys.notna())
+        keys = keys.iloc[rows]
         if keys.duplicated().any():
             twice = keys[keys.duplicated()].iloc[0]
             raise ConfigError(f"{self.path} has more than one row for {twice!r}")
-        matched = pd.Index(keys).get_indexer(pd.Index(runs[self.on].astype(str)))
+        if keys.empty:
+            raise ConfigError(f"{self.on} is empty in every row of {self.path}")
+        found = pd.Index(keys).get_indexer(pd.Index(runs[self.on].astype(str)))
+        matched = np.where(runs[self.on].notna() & (found >= 0), rows[found], -1)
         if (matched < 0).all():
+            named = runs[self.on].dropna()
+            here = f"the first run {named.iloc[0]!r}" if len(named) else "no run any"
             raise ConfigError(
                 f"no {self.on} of {self.path} is that of a run here: it has "
-                f"{keys.iloc[0]!r}, the first run {runs[self.on].iloc[0]!r}"
+                f"{keys.iloc[0]!r}, {here}"
             )
         return matched
 
@@ -115,8 +132,10 @@ class PropertyFile:
             raise ConfigError(
                 "no run tells when it was started: join the table on run_uid or sample"
             )
-        steps = _seconds(table[self.on], f"{self.on} in {self.path}")
-        steps = steps + self._zero(float(np.nanmin(starts)))
+        steps = _seconds(table[self.on], f"{self.on} in {self.path}") + self.zero
+        if not np.isfinite(steps).any():
+            raise ConfigError(f"{self.on} is empty in every row of {self.path}")
+        # Steps without a time go to the end, where they match no run.
         order = np.argsort(steps, kind="stable")
         before = np.searchsorted(steps[order], starts, side="right") - 1
         row = order[before.clip(min=0)]
@@ -125,39 +144,50 @@ class PropertyFile:
         if (matched < 0).all():
             raise ConfigError(
                 f"no run starts within {self.tolerance:g} s after a step of "
-                f"{self.path}: its steps are from {_shown(steps.min())} to "
-                f"{_shown(steps.max())}, the runs from {_shown(np.nanmin(starts))} to "
-                f"{_shown(np.nanmax(starts))}; a clock that counts from a zero of its "
-                "own needs to be told when that was (--csv-start)"
+                f"{self.path}: its steps are {_range(steps)}, the runs "
+                f"{_range(starts)}; {_cure(steps)}"
             )
         return matched
 
-    def _zero(self, first_run: float) -> float:
-        match self.start:
-            case None:
-                return 0.0
-            case "first-run":
-                return first_run
-            case text:
-                return _timestamp(text, "the start of the table")
+
+def shown_time(seconds: float) -> str:
+    """Return a time as people write it.
+
+    Parameters
+    ----------
+    seconds : float
+        Since 1970.
+
+    Returns
+    -------
+    str
+        In the zone of this machine; the number itself where it is no date.
+    """
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+    except (OSError, OverflowError, ValueError):
+        return f"{seconds:g} s"
 
 
 def _taken(values: Floats, matched: NDArray[np.intp]) -> Floats:
     return np.where(matched >= 0, values[matched], math.nan)
 
 
-def _numbers(column: "pd.Series[float]", what: str) -> Floats:
+def _numbers(column: "pd.Series[str]", what: str) -> Floats:
     try:
         return np.asarray(pd.to_numeric(column), np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{what} does not hold numbers: {error}") from error
 
 
-def _seconds(column: "pd.Series[float]", what: str) -> Floats:
+def _seconds(column: "pd.Series[Any]", what: str) -> Floats:
     """Return times as seconds: numbers as they are, texts as ISO times."""
-    if pd.api.types.is_numeric_dtype(column):
-        return np.asarray(column, np.float64)
-    return np.array([_timestamp(str(text), what) for text in column])
+    try:
+        return np.asarray(pd.to_numeric(column), np.float64)
+    except ValueError:
+        return np.array(
+            [math.nan if pd.isna(text) else _timestamp(text, what) for text in column]
+        )
 
 
 def _timestamp(text: str, what: str) -> float:
@@ -170,6 +200,15 @@ def _timestamp(text: str, what: str) -> float:
         ) from error
 
 
-def _shown(seconds: float) -> str:
-    """Return a time as people write it."""
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+def _range(times: Floats) -> str:
+    low, high = float(np.nanmin(times)), float(np.nanmax(times))
+    return f"from {shown_time(low)} to {shown_time(high)}"
+
+
+def _cure(steps: Floats) -> str:
+    if np.nanmax(np.abs(steps)) > _TOO_LARGE:
+        return "milliseconds have to be divided by 1000"
+    return (
+        "a clock that counts from a zero of its own needs to be told when that was "
+        "(--csv-start)"
+    )

@@ -20,7 +20,7 @@ from tiled.structures.table import TableStructure
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.json_values import as_json
-from tiled_adapters.catalog import create_container
+from tiled_adapters.catalog import create_container, set_metadata
 from tiled_adapters.specs import RESULT, RESULTS, TWO_TIME
 
 __all__ = ["AnalysisLike", "ResultsPublisher", "check_key"]
@@ -32,6 +32,8 @@ _UPLOAD_BYTES = 32_000_000
 """Largest array sent in one request."""
 _UPLOADS = 4
 _CONFLICT = 409
+_WORDS = ("vocabulary", "model_label")
+"""What of a summary relabelling may change under the same key, and what it keeps."""
 _DIMS = {
     "two_time": ("q_bin", "t1", "t2"),
     "g2": ("q_bin", "lag"),
@@ -90,7 +92,7 @@ class ResultsPublisher:
     and the run its summary, so that no search finds half a result. Whoever publishes
     an analysis again, after a crash or beside another process, leaves the same result.
     The run shows the result that was published last: going back to an earlier model
-    brings its label back.
+    brings its label back, and a result that was relabelled since gets its words back.
 
     Parameters
     ----------
@@ -123,7 +125,10 @@ class ResultsPublisher:
         if result.metadata["status"] != "complete":
             _write_contents(result, analysis)
             _commit(result, analysis, details)
-        if run.metadata.get("current") != analysis.key:
+        elif not _has_words(result, analysis):
+            _rename(result, analysis)
+        is_shown = run.metadata.get("current") == analysis.key
+        if not is_shown or not _has_words(run, analysis):
             summary = {
                 key: value
                 for key, value in result.metadata.items()
@@ -185,6 +190,20 @@ def _commit(
         "published": time.time(),
     }
     result.replace_metadata(as_json(metadata), drop_revision=True)
+
+
+def _has_words(node: Container, analysis: AnalysisLike) -> bool:
+    """Return whether a node was labelled with the words that the analysis has."""
+    return all(
+        node.metadata.get(key) == as_json(analysis.summary.get(key)) for key in _WORDS
+    )
+
+
+def _rename(result: Container, analysis: AnalysisLike) -> None:
+    """Give a complete result, relabelled since, the labels of the analysis again."""
+    if analysis.bins:
+        _write_table(result, "bins", _as_frame(analysis.bins))
+    set_metadata(result, as_json(analysis.summary))
 
 
 def _write_contents(result: Container, analysis: AnalysisLike) -> None:

@@ -14,6 +14,7 @@ from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.ml.verdict import best_of, confidence_remark, pool_probabilities
 from ainerd_bluesky.ml.words import ModelWords, with_names
 from ainerd_bluesky.vocabulary import Label
+from tiled_adapters.catalog import set_metadata
 from tiled_adapters.embeddings import RunSummary
 
 __all__ = ["Relabelled", "relabel", "renamed"]
@@ -142,11 +143,11 @@ def _relabel(
     summary, table = renamed(bins, result["embedding"].read(), words, result.metadata)
     summary["relabelled"] = datetime.now(UTC).isoformat(timespec="seconds")
     result["bins"].write(table)
-    result.replace_metadata({**result.metadata, **summary})
+    set_metadata(result, summary)
+    # Read now: a new result may have come meanwhile, and has its words already.
     node = results[run.run_uid]
-    # A new result may have come meanwhile, and has its words already.
     if node.metadata.get("current") == run.key:
-        node.replace_metadata({**node.metadata, **summary})
+        set_metadata(node, summary)
     outcome: Outcome = "same" if summary["label"] == run.label else "changed"
     return Relabelled(run.run_uid, outcome, run.label, summary["label"])
 

@@ -1,8 +1,8 @@
 """Properties of runs as they were acquired: of their start documents and streams."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +10,14 @@ from tiled.client.container import Container
 from tiled.queries import KeysFilter
 
 from ainerd_bluesky.errors import ConfigError
-from tiled_adapters.summaries import summary_rows
+from tiled_adapters.summaries import UIDS_AT_ONCE, Progress, summary_rows
 
 __all__ = [
-    "Progress",
     "metadata_values",
     "start_documents",
     "stream_means",
     "value_of",
 ]
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Told how many are done, and of how many."""
-
-_UIDS_AT_ONCE = 100
-"""More would make too long an address."""
 
 
 def start_documents(
@@ -45,9 +38,9 @@ def start_documents(
         One a run; empty where there is no such run, as of an archived file.
     """
     found: dict[str, Mapping[str, Any]] = {}
-    for start in range(0, len(run_uids), _UIDS_AT_ONCE):
+    for start in range(0, len(run_uids), UIDS_AT_ONCE):
         if raw is not None:
-            some = raw.search(KeysFilter(list(run_uids[start : start + _UIDS_AT_ONCE])))
+            some = raw.search(KeysFilter(list(run_uids[start : start + UIDS_AT_ONCE])))
             rows = summary_rows(some, {"start": "start"})
             found |= {row["start"]["uid"]: row["start"] for row in rows}
     return [found.get(uid, {}) for uid in run_uids]
@@ -114,12 +107,12 @@ def stream_means(
     Returns
     -------
     ndarray of shape (n_runs,)
-        nan where there is none.
+        Means of the finite readings; nan where there is none.
 
     Raises
     ------
     ConfigError
-        If no run has that field, or it does not hold numbers.
+        If no run has that field with a finite reading, or it does not hold numbers.
     """
     values = np.full(len(run_uids), math.nan)
     # One after the other: several readers of its tables at once bring DuckDB down.
@@ -128,7 +121,9 @@ def stream_means(
         if progress is not None:
             progress(index + 1, len(run_uids))
     if np.isnan(values).all():
-        raise ConfigError(f"none of {len(run_uids)} runs has a field {name!r}")
+        raise ConfigError(
+            f"none of {len(run_uids)} runs has a field {name!r} with a finite reading"
+        )
     return values
 
 
@@ -138,11 +133,13 @@ def _mean(raw: Container, run_uid: str, name: str) -> float:
     except KeyError:
         return math.nan
     try:
-        return float(read.astype(np.float64).mean())
+        readings = read.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"{name} of run {run_uid} holds no numbers: {error}"
         ) from error
+    finite = readings[np.isfinite(readings)]
+    return float(finite.mean()) if finite.size else math.nan
 
 
 def _number(value: Any, what: str) -> float:  # noqa: ANN401 - any JSON

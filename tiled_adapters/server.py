@@ -21,9 +21,12 @@ from tiled.utils import ensure_specified_sql_driver
 from tiled_adapters.catalog import create_container
 from tiled_adapters.guard import adapters_by_mimetype
 from tiled_adapters.specs import (
+    CLUSTERS,
     CLUSTERS_CATALOG,
     MODEL,
+    MODEL_DECISION,
     MODELS,
+    NAMING,
     RESULT,
     RESULTS,
     RESULTS_CATALOG,
@@ -108,6 +111,9 @@ def _extensions() -> dict[str, Any]:
     validate_result = "tiled_adapters.specs:validate_result"
     validate_two_time = "tiled_adapters.specs:validate_two_time"
     validate_model = "tiled_adapters.specs:validate_model"
+    validate_decision = "tiled_adapters.specs:validate_decision"
+    validate_clusters = "tiled_adapters.specs:validate_clusters"
+    validate_naming = "tiled_adapters.vocabulary:validate_naming"
     export_run = "bluesky_tiled_plugins.exporters:json_seq_exporter"
     export_map = "tiled_adapters.exporters:two_time_png"
     return {
@@ -121,6 +127,9 @@ def _extensions() -> dict[str, Any]:
             {"spec": RESULT.name, "validator": validate_result},
             {"spec": TWO_TIME.name, "validator": validate_two_time},
             {"spec": MODEL.name, "validator": validate_model},
+            {"spec": MODEL_DECISION.name, "validator": validate_decision},
+            {"spec": CLUSTERS.name, "validator": validate_clusters},
+            {"spec": NAMING.name, "validator": validate_naming},
         ],
     }
 

@@ -7,10 +7,14 @@ from tiled.structures.core import Spec, StructureFamily
 from tiled.validation_registration import ValidationError
 
 __all__ = [
+    "ACTIONS",
     "CLUSTERS",
     "CLUSTERS_CATALOG",
+    "MAX_WEIGHTS",
     "MODEL",
     "MODELS",
+    "MODEL_DECISION",
+    "NAMING",
     "ONE_TIME",
     "RESULT",
     "RESULTS",
@@ -20,6 +24,10 @@ __all__ = [
     "TWO_TIME",
     "VOCABULARY",
     "XPCS_FRAMES",
+    "Entry",
+    "require_container",
+    "validate_clusters",
+    "validate_decision",
     "validate_model",
     "validate_result",
     "validate_two_time",
@@ -44,7 +52,9 @@ XPCS_FRAMES = Spec("XPCSFrames")
 MODELS = Spec("XPCSModels")
 """Container with one container per model."""
 MODEL = Spec("XPCSModel")
-"""One version of a model: its card, stage and history, and its weights."""
+"""One version of a model: its card and stage, and its weights."""
+MODEL_DECISION = Spec("XPCSModelDecision")
+"""One numbered decision about a version of a model: what, who, when and why."""
 
 CLUSTERS_CATALOG = Spec("XPCSClustersCatalog")
 """Container with one container per set of clusters."""
@@ -52,22 +62,56 @@ CLUSTERS = Spec("XPCSClusters")
 """One finding of clusters: how, in what, and their members."""
 VOCABULARY = Spec("XPCSVocabulary")
 """Container with one numbered container per act of naming."""
+NAMING = Spec("XPCSNaming")
+"""One act of naming: what somebody did to the vocabulary."""
 
 STAGES = ("candidate", "production", "retired")
 """What a version of a model can be."""
+ACTIONS = ("promote", "rollback", "retire")
+"""What can be decided about a version."""
+MAX_WEIGHTS = 256 * 1024**2
+"""Largest file of weights, in bytes."""
 _STATES = ("writing", "complete")
 _IDENTITY = ("name", "version", "sha256", "format_version")
-_CHANGE = ("stage", "who", "when", "why")
+_FINDING = ("model_sha256", "next_id", "query", "parent", "previous", "published")
+_REGISTERED = {"who", "when", "why"}
+_DECISION = {"version", "action", *_REGISTERED}
 
 
-class _Entry(Protocol):
+class Entry(Protocol):
+    """A node that is there already."""
+
     structure_family: StructureFamily
+
+
+def require_container(
+    spec: Spec, entry: Entry | None, structure_family: StructureFamily | None
+) -> None:
+    """Refuse a node that is no container.
+
+    Parameters
+    ----------
+    spec : Spec
+        What the node is said to be.
+    entry : adapter or None
+        The node that is being updated; None for a new one.
+    structure_family : StructureFamily or None
+        Of a new node.
+
+    Raises
+    ------
+    ValidationError
+        If it is something else.
+    """
+    family = structure_family if entry is None else entry.structure_family
+    if family != StructureFamily.container:
+        raise ValidationError(f"{spec.name} must be a container, got {family}")
 
 
 def validate_result(
     spec: Spec,
     metadata: Mapping[str, Any] | None,
-    entry: _Entry | None,
+    entry: Entry | None,
     structure_family: StructureFamily | None,
     _structure: object,
 ) -> None:
@@ -90,9 +134,7 @@ def validate_result(
         If the node is no container, or its run, status or confidence is missing or
         impossible.
     """
-    family = structure_family if entry is None else entry.structure_family
-    if family != StructureFamily.container:
-        raise ValidationError(f"{spec.name} must be a container, got {family}")
+    require_container(spec, entry, structure_family)
     if metadata is None:
         return
     if not metadata.get("run_uid"):
@@ -109,7 +151,7 @@ def validate_result(
 def validate_model(
     spec: Spec,
     metadata: Mapping[str, Any] | None,
-    entry: _Entry | None,
+    entry: Entry | None,
     structure_family: StructureFamily | None,
     _structure: object,
 ) -> None:
@@ -129,45 +171,125 @@ def validate_model(
     Raises
     ------
     ValidationError
-        If the node is no container, or its identity, stage or history is missing or
-        impossible.
+        If the node is no container, or its identity, size, stage or registration is
+        missing or impossible.
     """
-    family = structure_family if entry is None else entry.structure_family
-    if family != StructureFamily.container:
-        raise ValidationError(f"{spec.name} must be a container, got {family}")
+    require_container(spec, entry, structure_family)
     if metadata is None:
         return
     missing = [key for key in _IDENTITY if not metadata.get(key)]
     if missing:
         raise ValidationError(f"{spec.name} needs {missing}, got {sorted(metadata)}")
+    n_bytes = metadata.get("n_bytes")
+    if not isinstance(n_bytes, int) or not 0 < n_bytes <= MAX_WEIGHTS:
+        raise ValidationError(f"n_bytes must be 1..{MAX_WEIGHTS}, got {n_bytes!r}")
     if metadata.get("status") not in _STATES:
         raise ValidationError(
             f"status must be one of {_STATES}, got {metadata.get('status')!r}"
         )
-    if metadata["status"] == "writing":
-        return
+    if metadata["status"] == "complete":
+        _check_whole(spec, metadata)
+
+
+def _check_whole(spec: Spec, metadata: Mapping[str, Any]) -> None:
+    """Refuse a version that is there whole and does not say what it is."""
     if metadata.get("stage") not in STAGES:
         raise ValidationError(
             f"stage must be one of {STAGES}, got {metadata.get('stage')!r}"
         )
-    _check_history(metadata.get("history"))
-    if not isinstance(metadata.get("card"), Mapping):
-        raise ValidationError(f"{spec.name} needs a card, got {metadata.get('card')!r}")
+    _check_texts("registered", metadata.get("registered"), _REGISTERED)
+    card = metadata.get("card")
+    if not isinstance(card, Mapping) or not isinstance(card.get("sha256"), str):
+        raise ValidationError(f"{spec.name} needs a card with sha256, got {card!r}")
 
 
-def _check_history(history: object) -> None:
-    """Refuse decisions that do not say what, who, when and why."""
-    if not isinstance(history, list) or not history:
-        raise ValidationError(f"history must list changes of stage, got {history!r}")
-    for change in history:
-        if not isinstance(change, Mapping) or not set(_CHANGE) <= set(change):
-            raise ValidationError(f"a change of stage says {_CHANGE}, got {change!r}")
+def validate_decision(
+    spec: Spec,
+    metadata: Mapping[str, Any] | None,
+    entry: Entry | None,
+    structure_family: StructureFamily | None,
+    _structure: object,
+) -> None:
+    """Refuse a decision that would make the versions of a model unreadable.
+
+    Parameters
+    ----------
+    spec : Spec
+        `XPCSModelDecision`.
+    metadata : mapping or None
+        As it is going to be stored; None if an update leaves it alone.
+    entry : adapter or None
+        The node that is being updated; None for a new one.
+    structure_family : StructureFamily or None
+        Of a new node.
+
+    Raises
+    ------
+    ValidationError
+        If the node is no container, or its number or decision is missing or
+        impossible.
+    """
+    require_container(spec, entry, structure_family)
+    if metadata is None:
+        return
+    number, decision = metadata.get("number"), metadata.get("decision")
+    if not isinstance(number, int) or number < 0:
+        raise ValidationError(f"number must be an integer from 0 on, got {number!r}")
+    _check_texts("decision", decision, _DECISION)
+    if isinstance(decision, Mapping) and decision["action"] not in ACTIONS:
+        raise ValidationError(f"action must be one of {ACTIONS}, got {decision!r}")
+
+
+def _check_texts(name: str, values: object, keys: set[str]) -> None:
+    """Refuse other keys than these, and values that are no texts."""
+    if not isinstance(values, Mapping) or set(values) != keys:
+        raise ValidationError(f"{name} says {sorted(keys)}, got {values!r}")
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ValidationError(f"{name} must consist of texts, got {values!r}")
+
+
+def validate_clusters(
+    spec: Spec,
+    metadata: Mapping[str, Any] | None,
+    entry: Entry | None,
+    structure_family: StructureFamily | None,
+    _structure: object,
+) -> None:
+    """Refuse a finding of clusters that the next one could not follow.
+
+    Parameters
+    ----------
+    spec : Spec
+        `XPCSClusters`.
+    metadata : mapping or None
+        As it is going to be stored; None if an update leaves it alone.
+    entry : adapter or None
+        The node that is being updated; None for a new one.
+    structure_family : StructureFamily or None
+        Of a new node.
+
+    Raises
+    ------
+    ValidationError
+        If the node is no container, its status is impossible, or a complete one does
+        not say of which model and runs it is, and which ids were used.
+    """
+    require_container(spec, entry, structure_family)
+    if metadata is None:
+        return
+    if metadata.get("status") not in _STATES:
+        raise ValidationError(
+            f"status must be one of {_STATES}, got {metadata.get('status')!r}"
+        )
+    missing = [key for key in _FINDING if key not in metadata]
+    if metadata["status"] == "complete" and missing:
+        raise ValidationError(f"{spec.name} needs {missing}, got {sorted(metadata)}")
 
 
 def validate_two_time(
     spec: Spec,
     _metadata: Mapping[str, Any] | None,
-    entry: _Entry | None,
+    entry: Entry | None,
     structure_family: StructureFamily | None,
     structure: object,
 ) -> None:

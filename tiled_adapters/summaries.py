@@ -1,14 +1,19 @@
 """Parts of the summaries of many runs, in few requests."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlparse
 
 from tiled.client.container import Container
 from tiled.client.utils import handle_error, retry_context
 
-__all__ = ["summary_rows"]
+__all__ = ["UIDS_AT_ONCE", "Progress", "summary_rows"]
 
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many are done, and of how many."""
+
+UIDS_AT_ONCE = 100
+"""Uids in one search: more would make too long an address."""
 _PAGE = 300
 
 

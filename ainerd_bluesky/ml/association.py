@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml.association_report import (
@@ -25,10 +26,11 @@ from ainerd_bluesky.ml.dependence import (
 )
 from ainerd_bluesky.ml.exchange import (
     Exchange,
-    adjusted_p_values,
     draw_exchanges,
+    is_shared,
     joint_p_values,
     lowest_p_value,
+    mostly_alone,
     permutation_p_value,
     suitable_exchange,
 )
@@ -37,6 +39,8 @@ __all__ = ["Dynamics", "associate"]
 
 Floats = NDArray[np.float64]
 _FEWEST_ROWS = 8
+_MOST_ROWS = 4000
+"""Time and memory go with rows times exchanges; more rows hardly tell more."""
 _MOST_FOLDS = 10
 _FEWEST_FOLDS = 3
 _STRONG_TREND = 0.7
@@ -80,8 +84,8 @@ class Dynamics:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> "Dynamics":
-        """Return some of the rows."""
+    def rows(self, chosen: NDArray[np.intp]) -> "Dynamics":
+        """Return the rows with these indices."""
         return Dynamics(
             labels=self.labels[chosen],
             fingerprints=self.fingerprints[chosen],
@@ -102,6 +106,8 @@ class _Case:
     sets: Floats
     """The values as they are, then exchanged: (1 + n_draws, n_rows)."""
     folds: NDArray[np.intp]
+    n_known: int
+    """Rows that have the property, of which some may have been drawn."""
 
     @property
     def values(self) -> Floats:
@@ -204,26 +210,33 @@ def _case(
     rng: np.random.Generator,
 ) -> _Case:
     """Draw what chance could have given to the rows that have the property."""
-    known = np.isfinite(values)
-    values, rows = values[known], dynamics.rows(known)
-    _require_variety(name, values)
-    suitable = suitable_exchange(values, rows.groups, rows.times)
-    if exchange is Exchange.GROUPS and suitable is not Exchange.GROUPS:
+    known = np.flatnonzero(np.isfinite(values))
+    _require_variety(name, values[known])
+    rows = _some(known, rng)
+    values, compared = values[rows], dynamics.rows(rows)
+    groups, times = compared.groups, compared.times
+    if exchange is Exchange.GROUPS and not is_shared(values, groups):
         raise ConfigError(
             f"{name} differs within groups: exchange it within them, or along time"
         )
-    chosen = exchange or suitable
-    drawn = draw_exchanges(
-        chosen, rows.groups, rows.times, n_draws=n_permutations, rng=rng
-    )
+    chosen = exchange or suitable_exchange(values, groups, times)
+    drawn = draw_exchanges(chosen, groups, times, n_draws=n_permutations, rng=rng)
     return _Case(
         name=name,
-        rows=np.flatnonzero(known),
-        dynamics=rows,
+        rows=rows,
+        dynamics=compared,
         exchange=chosen,
         sets=np.vstack([values, values[drawn]]),
-        folds=_folds(rows, chosen, rng),
+        folds=_folds(compared, chosen, rng),
+        n_known=len(known),
     )
+
+
+def _some(rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+    """Draw rows, where they are too many to exchange."""
+    if len(rows) <= _MOST_ROWS:
+        return rows
+    return np.sort(rng.choice(rows, _MOST_ROWS, replace=False))
 
 
 def _require_variety(name: str, values: Floats) -> None:
@@ -315,7 +328,7 @@ def _adjusted(answers: list[Association]) -> tuple[Association, ...]:
         by_question.setdefault(question, []).append(index)
     adjusted = np.empty(len(answers))
     for same in by_question.values():
-        adjusted[same] = adjusted_p_values(
+        adjusted[same] = false_discovery_control(
             np.array([answers[index].p_adjusted for index in same])
         )
     return tuple(
@@ -326,16 +339,39 @@ def _adjusted(answers: list[Association]) -> tuple[Association, ...]:
 
 def _remarks(case: _Case, n_properties: int) -> Iterator[str]:
     """Yield what a reader should know before believing a p-value."""
-    groups, times = case.dynamics.groups, case.dynamics.times
-    lowest = lowest_p_value(case.exchange, case.values, groups) * n_properties
-    if lowest >= LEVEL:
+    if case.n_known > len(case.rows):
         yield (
-            f"{case.name}: so few independent observations give no adjusted p-value "
-            f"below {min(lowest, 1.0):.2g}, whatever they show"
+            f"{case.name}: {len(case.rows)} of {case.n_known} runs, drawn by chance, "
+            "are compared"
         )
-    if case.exchange is not Exchange.TIME or times is None:
+    yield from _on_smallest_p_value(case, n_properties)
+    if case.dynamics.times is not None:
+        yield from _on_time(case, case.dynamics.times)
+
+
+def _on_smallest_p_value(case: _Case, n_properties: int) -> Iterator[str]:
+    of_rows = lowest_p_value(case.exchange, case.values, case.dynamics.groups)
+    of_draws = 1 / len(case.sets)
+    lowest = max(of_rows, of_draws) * n_properties
+    if lowest >= LEVEL:
+        few = "independent observations" if of_rows >= of_draws else "permutations"
+        yield (
+            f"{case.name}: so few {few} give no adjusted p-value below "
+            f"{min(lowest, 1.0):.2g}, whatever they show"
+        )
+
+
+def _on_time(case: _Case, times: Floats) -> Iterator[str]:
+    known = np.isfinite(times)
+    is_alone = case.exchange is Exchange.GROUPS and mostly_alone(case.dynamics.groups)
+    if is_alone and not known.all():
+        yield (
+            f"{case.name}: {np.count_nonzero(~known)} of {len(known)} runs do not tell "
+            "when they were started, so all are taken for independent"
+        )
+    if not (_varies(times[known]) and case.is_enough(known)):
         return
-    trend = float(spearman(times, case.values[None])[0])
+    trend = float(spearman(times[known], case.values[None, known])[0])
     if abs(trend) > _STRONG_TREND:
         yield (
             f"{case.name} follows time (rank correlation {trend:.2f}): whatever else "

@@ -1,7 +1,6 @@
 """Clusters in the latent: their number from the data, their ids for good."""
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -21,8 +20,10 @@ CRITERION = "lowest BIC of Gaussian mixtures, one variance per cluster and compo
 _LEAST_VARIANCE = 1e-3
 """Of a cluster along a component, as a share of the variance of everything."""
 _N_STARTS = 3
+_FEWEST_MEMBERS = 3
+"""Of a cluster, where the number of clusters comes from the data."""
 _LEAST_SHARED = 0.5
-"""Part of a cluster, old or new, that two must share to be one."""
+"""Part of an earlier cluster that a new one must hold to be the same."""
 _STATE = ("weights", "means", "variances", "ids")
 
 
@@ -62,7 +63,7 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
     ----------
     n_clusters : int or None
         Number of clusters; None takes the one of the lowest Bayesian information
-        criterion, of 1 to `max_clusters` and half the samples at most.
+        criterion, of 1 to `max_clusters`, that leaves each cluster three samples.
     max_clusters : int
         Most clusters to choose from.
     random_state : int, RandomState instance or None
@@ -81,7 +82,7 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
     variances_ : ndarray of shape (n_clusters, n_features)
         Of each cluster, along each component.
     bic_ : dict of int to float
-        Criterion by number of clusters.
+        Criterion by number of clusters, of those that could be chosen.
     match_ : ClusterMatch
         What became of earlier clusters.
 
@@ -182,43 +183,17 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
         return self._memberships(points)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what `predict` needs: weights, means, variances and ids."""
+        """Return weights, means, variances and ids: rows are clusters."""
         check_is_fitted(self)
         return {name: getattr(self, f"{name}_") for name in _STATE}
 
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return an estimator that predicts.
-
-        Parameters
-        ----------
-        arrays : mapping of str to ndarray
-            What `to_arrays` gave.
-
-        Returns
-        -------
-        LatentClusters
-            Without the labels of what it was fitted on.
-
-        Raises
-        ------
-        ValueError
-            If an array is missing.
-        """
-        missing = sorted(set(_STATE) - set(arrays))
-        if missing:
-            raise ValueError(f"clusters lack {', '.join(missing)}")
-        clusters = cls(n_clusters=len(arrays["ids"]))
-        for name in _STATE:
-            setattr(clusters, f"{name}_", np.asarray(arrays[name]))
-        clusters.n_features_in_ = clusters.means_.shape[1]
-        return clusters
-
     def _best(self, X: NDArray[np.float64]) -> GaussianMixture:
         """Return the mixture of the given number, or of the lowest criterion."""
-        largest = max(1, min(self.max_clusters, len(X) // 2))
+        largest = max(1, min(self.max_clusters, len(X) // _FEWEST_MEMBERS))
         numbers = [self.n_clusters] if self.n_clusters else range(1, largest + 1)
-        mixtures = [self._mixture(number).fit(X) for number in numbers]
+        fitted = [self._mixture(number).fit(X) for number in numbers]
+        # The first is always one: a single cluster, or the number that was given.
+        mixtures = fitted[:1] + [one for one in fitted[1:] if _has_members(one, X)]
         self.bic_ = {
             mixture.n_components: float(mixture.bic(X)) for mixture in mixtures
         }
@@ -259,13 +234,19 @@ class _QuietMixture(GaussianMixture):  # type: ignore[misc] # scikit-learn is un
         return self
 
 
+def _has_members(mixture: GaussianMixture, X: NDArray[np.float64]) -> bool:
+    """Return whether no cluster is an odd sample or two: those lower the criterion."""
+    sizes = np.bincount(mixture.predict(X), minlength=mixture.n_components)
+    return bool(sizes.min() >= _FEWEST_MEMBERS)
+
+
 def match_clusters(
     old: ArrayLike, new: ArrayLike, n_new: int, *, next_id: int = 0
 ) -> ClusterMatch:
     """Give new clusters the ids of the old ones that they are.
 
     Pairs are chosen so that as many samples as possible keep their id (the Hungarian
-    method). A pair is one cluster if it shares at least half of one of the two.
+    method). A pair is one cluster if the new one holds at least half of the old one.
 
     Parameters
     ----------
@@ -313,5 +294,4 @@ def match_clusters(
 
 
 def _is_one(shared: NDArray[np.int64], row: int, column: int) -> bool:
-    least = _LEAST_SHARED * min(shared[row].sum(), shared[:, column].sum())
-    return bool(shared[row, column] > 0 and shared[row, column] >= least)
+    return bool(shared[row, column] >= _LEAST_SHARED * shared[row].sum())

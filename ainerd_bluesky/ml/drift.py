@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import cdist
-from scipy.stats import betabinom, binomtest
+from scipy.stats import betabinom, binom
 
 from ainerd_bluesky.errors import FingerprintError
 from ainerd_bluesky.ml.neighbours import checked_fingerprints
@@ -16,7 +16,7 @@ __all__ = [
     "DriftReport",
     "DriftTest",
     "drift_report",
-    "novelty_test",
+    "novelty_tests",
     "outlier_test",
     "shift_test",
 ]
@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 _SHARE = 0.01
 """Share of the known that lies beyond the limit, by construction."""
+_NOVEL = 1 - _SHARE / 2
+"""A run is novel beyond it, whatever its q-bins have to do with each other."""
 _N_NEIGHBOURS = 5
 """A run lies where its fifth neighbour is near: repeats of one scan are no crowd."""
 FEWEST_KNOWN = 20
@@ -91,6 +93,8 @@ class DriftReport:
         """The report in words."""
         if not self.is_drift:
             names = {test.name for test in self.tests}
+            if not names:
+                return f"Unknown: nothing to compare {self.n_incoming} runs with."
             peers = [f"{self.n_known} known ones"] * ("outliers" in names)
             peers += ["what the model was trained on"] * ("novelty" in names)
             return (
@@ -113,7 +117,7 @@ def drift_report(
     known: ArrayLike,
     incoming: ArrayLike,
     *,
-    novelty: ArrayLike | None = None,
+    novelty: tuple[ArrayLike, ArrayLike] = ((), ()),
     alpha: float = 0.01,
     n_permutations: int = 999,
     random_state: int = 0,
@@ -129,8 +133,9 @@ def drift_report(
         Fingerprints that stand for what was there before.
     incoming : array_like of shape (n_incoming, n_components)
         Fingerprints of the same model.
-    novelty : array_like of shape (n_incoming,), optional
-        What the model says of the incoming runs: how unlike its training they are.
+    novelty : pair of array_like, of shapes (n_known,) and (n_incoming,), optional
+        What the model says of known and of incoming runs: how unlike its training they
+        are, nan where not known.
     alpha : float
         Chance of an alarm without drift, shared by all tests.
     n_permutations : int
@@ -141,8 +146,8 @@ def drift_report(
     Returns
     -------
     DriftReport
-        Tests for outliers, for a shift and, with `novelty`, for what the model was
-        trained on.
+        Tests for outliers, for a shift and, where `novelty` is known, for what the
+        model was trained on.
 
     Raises
     ------
@@ -167,8 +172,7 @@ def drift_report(
         outlier_test(few, after),
         shift_test(few, _drawn(after, rng), n_permutations, rng),
     ]
-    if novelty is not None:
-        tests.append(novelty_test(novelty))
+    tests += novelty_tests(*novelty)
     return DriftReport(len(before), len(after), tuple(tests), alpha)
 
 
@@ -205,14 +209,12 @@ def outlier_test(known: Floats, incoming: Floats) -> DriftTest:
         ]
     )
     n, m = len(far_known), len(far)
-    k = max(1, int(_SHARE * n))
-    n_beyond = int((far > far_known[-k]).sum())
-    expected = k / (n + 1)
+    n_beyond, k, p_value = _beyond(far, far_known)
     return DriftTest(
         "outliers",
         n_beyond / m,
-        expected,
-        float(betabinom.sf(n_beyond - 1, m, k, n + 1 - k)),
+        k / (n + 1),
+        p_value,
         f"{n_beyond} of {m} incoming runs ({n_beyond / m:.0%}) lie farther from the "
         f"known ones than {1 - k / n:.0%} of those do from each other",
     )
@@ -269,31 +271,67 @@ def shift_test(
     )
 
 
-def novelty_test(novelty: ArrayLike) -> DriftTest:
-    """Count incoming runs that are unlike what the model was trained on.
+def novelty_tests(known: ArrayLike, incoming: ArrayLike) -> list[DriftTest]:
+    r"""Count incoming runs that are unlike what the model was trained on.
 
     Parameters
     ----------
-    novelty : array_like of shape (n_incoming,)
-        Share of known maps that lie closer to their class, 0..1.
+    known, incoming : array_like of shape (n_known,) and (n_incoming,)
+        Novelty of runs from before and since: mean over q-bins of the share of the
+        model's calibration maps that are less novel, 0..1. What is nan is left out.
 
     Returns
     -------
-    DriftTest
-        Share of runs beyond the 99th percentile of the maps that the model was
-        calibrated with.
+    list of DriftTest
+        One: the share of runs beyond the 99th percentile of the known ones or, if
+        fewer than twenty are known, beyond 0.995. None where no novelty is known.
+
+    Notes
+    -----
+    The known runs set the limit as in :func:`outlier_test`. Without them there is only
+    the calibration: one minus the novelty of a map is a p-value, and twice a mean of
+    p-values is one again, however they depend on each other [1]_. So 1 % of the runs
+    at most have a novelty above 0.995 by chance.
+
+    References
+    ----------
+    .. [1] V. Vovk, R. Wang, Biometrika 107, 791 (2020).
     """
-    values = np.asarray(novelty, np.float64)
-    n_beyond, m = int((values > 1 - _SHARE).sum()), len(values)
-    p_value = binomtest(n_beyond, m, _SHARE, alternative="greater").pvalue
-    return DriftTest(
-        "novelty",
-        n_beyond / m,
-        _SHARE,
-        float(p_value),
-        f"{n_beyond} of {m} incoming runs ({n_beyond / m:.0%}) are unlike what the "
-        f"model was trained on, where {_SHARE:.0%} would be by chance",
-    )
+    before, after = _finite(known), _finite(incoming)
+    n, m = len(before), len(after)
+    if m == 0:
+        return []
+    if n < FEWEST_KNOWN:
+        n_beyond, expected = int((after > _NOVEL).sum()), _SHARE
+        p_value = float(binom.sf(n_beyond - 1, m, _SHARE))
+        peers = f"where {_SHARE:.0%} would be by chance at most"
+    else:
+        n_beyond, k, p_value = _beyond(after, np.sort(before))
+        expected = k / (n + 1)
+        peers = f"more so than {1 - k / n:.0%} of the known ones"
+    return [
+        DriftTest(
+            "novelty",
+            n_beyond / m,
+            expected,
+            p_value,
+            f"{n_beyond} of {m} incoming runs ({n_beyond / m:.0%}) are unlike what the "
+            f"model was trained on, {peers}",
+        )
+    ]
+
+
+def _finite(values: ArrayLike) -> Floats:
+    given = np.asarray(values, np.float64)
+    return given[np.isfinite(given)]
+
+
+def _beyond(incoming: Floats, known: Floats) -> tuple[int, int, float]:
+    """Return how many lie beyond the k-th largest of the sorted known, k, and p."""
+    n, m = len(known), len(incoming)
+    k = max(1, int(_SHARE * n))
+    n_beyond = int((incoming > known[-k]).sum())
+    return n_beyond, k, float(betabinom.sf(n_beyond - 1, m, k, n + 1 - k))
 
 
 def _drawn(Z: Floats, rng: np.random.Generator) -> Floats:

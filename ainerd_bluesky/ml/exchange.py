@@ -11,10 +11,11 @@ from ainerd_bluesky.errors import ConfigError
 
 __all__ = [
     "Exchange",
-    "adjusted_p_values",
     "draw_exchanges",
+    "is_shared",
     "joint_p_values",
     "lowest_p_value",
+    "mostly_alone",
     "permutation_p_value",
     "suitable_exchange",
 ]
@@ -51,14 +52,56 @@ def suitable_exchange(
     Returns
     -------
     Exchange
-        `groups` where each group has one value; otherwise `time`, because neighbours in
-        a process are alike, or `within` where the times are not known.
+        `groups` where each group has one value, and most rows have others in their
+        group. Otherwise `time`, because neighbours in a process are alike; where times
+        are not known, `within`, or `groups` of one row each.
+
+    Notes
+    -----
+    Rows that stand alone are no independent observations: of two unrelated series of
+    40 runs that remember themselves over ten, values exchanged freely seem to go
+    together in most cases.
+    """
+    is_timed = times is not None and bool(np.isfinite(times).all())
+    if is_shared(values, groups) and not (is_timed and mostly_alone(groups)):
+        return Exchange.GROUPS
+    return Exchange.TIME if is_timed else Exchange.WITHIN
+
+
+def is_shared(values: Floats, groups: NDArray[Any]) -> bool:
+    """Return whether each group has one value.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        The property.
+    groups : ndarray of shape (n_rows,)
+        Rows with equal entries belong together.
+
+    Returns
+    -------
+    bool
+        Always true of groups of one row each.
     """
     codes = _codes(groups)
-    if (values == values[_first_of(codes)[codes]]).all():
-        return Exchange.GROUPS
-    is_timed = times is not None and bool(np.isfinite(times).all())
-    return Exchange.TIME if is_timed else Exchange.WITHIN
+    return bool((values == values[_first_of(codes)[codes]]).all())
+
+
+def mostly_alone(groups: NDArray[Any]) -> bool:
+    """Return whether most rows have no other row in their group.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n_rows,)
+        Rows with equal entries belong together.
+
+    Returns
+    -------
+    bool
+        Then the groups say little of what is independent.
+    """
+    codes = _codes(groups)
+    return bool((np.bincount(codes)[codes] == 1).mean() > 0.5)
 
 
 def draw_exchanges(
@@ -191,36 +234,6 @@ def joint_p_values(statistics: Floats) -> Floats:
     return np.array(
         [permutation_p_value(np.concatenate([[own], best[1:]])) for own in scores[:, 0]]
     )
-
-
-def adjusted_p_values(p_values: Floats) -> Floats:
-    """Adjust p-values for having asked many questions.
-
-    Parameters
-    ----------
-    p_values : ndarray of shape (n,)
-        As they are.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Those below 0.05, say, are wrong in 5 % of cases on average.
-
-    References
-    ----------
-    .. [1] Y. Benjamini and Y. Hochberg, J. R. Stat. Soc. B 57, 289 (1995).
-
-    Examples
-    --------
-    >>> adjusted_p_values(np.array([0.01, 0.04, 0.03]))
-    array([0.03, 0.04, 0.04])
-    """
-    order = np.argsort(p_values)[::-1]
-    ranks = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    scaled = p_values[order] * len(p_values) / ranks
-    adjusted[order] = np.minimum.accumulate(scaled).clip(max=1.0)
-    return adjusted
 
 
 def _codes(groups: NDArray[Any]) -> Indices:

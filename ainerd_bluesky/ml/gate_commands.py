@@ -1,5 +1,7 @@
 """Commands about the gate for detector series."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from ainerd_bluesky.ml.series_verdicts import SeriesVerdict
 
 __all__ = ["check_series", "register", "train_gate"]
 
@@ -32,7 +36,7 @@ def train_gate(
     series = read_series_set(data)
     figures = measure_gate(series, random_state=seed)
     gate = SeriesGate(random_state=seed)
-    gate.fit(series.features(), series.labels == NORMAL)
+    gate.fit(series.features(), series.labels == NORMAL, series.filenames)
     console = Console()
     console.print(_figures_table(figures))
     console.print(f"Wrote {save_gate(gate, output, figures)}")
@@ -43,35 +47,45 @@ def check_series(
     gate: Annotated[
         Path | None, typer.Option(help="A trained gate; the shipped one by default.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON list instead of a table.")
+    ] = False,
 ) -> None:
     """Say which detector series are good, and what speaks against the others.
 
-    The shipped gate has seen series of one soft X-ray instrument: believe it
-    elsewhere only after a look at series that you know.
+    The exit code is 1 where a series is held back. The shipped gate has seen series of
+    one soft X-ray instrument: believe it elsewhere only after a look at series that you
+    know.
     """
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
     from ainerd_bluesky.ml.series_data import read_series_set
     from ainerd_bluesky.ml.series_gate import SHIPPED_GATE, load_gate
+    from ainerd_bluesky.ml.series_verdicts import judge_series
 
-    judge = load_gate(gate or SHIPPED_GATE)
-    series = read_series_set(file)
-    X = series.features()
+    verdicts = judge_series(load_gate(gate or SHIPPED_GATE), read_series_set(file))
+    if as_json:
+        typer.echo(json.dumps([asdict(verdict) for verdict in verdicts]))
+    else:
+        Console().print(_verdicts_table(verdicts))
+    if not all(verdict.passes for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _verdicts_table(verdicts: "list[SeriesVerdict]") -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table("file", "region", "good", "verdict", "what speaks against it")
-    rows = zip(
-        series.filenames,
-        series.rois,
-        judge.predict_proba(X)[:, 1],
-        judge.passes(X),
-        judge.reasons(X),
-        strict=True,
-    )
-    for name, roi, good, passed, reasons in rows:
-        said = ("passes", "") if passed else ("held back", "; ".join(reasons))
-        table.add_row(escape(name), escape(roi), f"{good:.3f}", *map(escape, said))
-    Console().print(table)
+    for verdict in verdicts:
+        table.add_row(
+            escape(verdict.filename),
+            escape(verdict.roi),
+            "" if verdict.good is None else f"{verdict.good:.3f}",
+            "passes" if verdict.passes else "held back",
+            escape("; ".join(verdict.reasons)),
+        )
+    return table
 
 
 def _figures_table(figures: dict[str, Any]) -> "Table":

@@ -31,7 +31,11 @@ _N_COMPONENTS = 3
 def measure_gate(
     data: SeriesSet, *, n_repeats: int = 5, random_state: int = 0
 ) -> dict[str, Any]:
-    """Measure a gate by repeated cross-validation, every choice made in training.
+    """Measure a gate by repeated cross-validation.
+
+    Weights, calibration and threshold are found in the series trained on. The features
+    and the penalty of `SeriesGate` are fixed: they were chosen with the series that the
+    shipped gate was trained on in sight.
 
     Parameters
     ----------
@@ -89,10 +93,8 @@ def _gate_round(
     for train, test in _folds(X, is_good, groups, seed):
         gate = SeriesGate(random_state=seed)
         gate.fit(X[train], is_good[train], groups[train])
-        good[test], passed[test] = (
-            gate.predict_proba(X[test])[:, 1],
-            gate.passes(X[test]),
-        )
+        good[test] = gate.predict_proba(X[test])[:, 1]
+        passed[test] = gate.passes(X[test])
     brier = float(((good - is_good) ** 2).mean())
     return {**_rates(is_good, passed, good), "brier": brier}
 

@@ -16,7 +16,8 @@ from ainerd_bluesky.vocabulary import Label
 
 __all__ = ["Naming", "Vocabulary", "check_word"]
 
-_WORD = re.compile(r"[a-z0-9][a-z0-9-]*")
+_WORD = re.compile(r"[a-z][a-z0-9-]*")
+_ACTIONS = ("name", "rename", "forget")
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,18 @@ class Naming:
         Raises
         ------
         NamingError
-            If a key is missing or unknown.
+            If a key is missing or unknown, or a value cannot be.
         """
         try:
             naming = cls(**document)
-        except TypeError as error:
+            mean = tuple(float(number) for number in naming.mean)
+            examples = tuple(map(str, naming.examples))
+        except (TypeError, ValueError) as error:
             raise NamingError(f"no act of naming: {error}") from error
-        return replace(naming, mean=tuple(naming.mean), examples=tuple(naming.examples))
+        flaw = _flaw(document, mean)
+        if flaw is not None:
+            raise NamingError(f"no act of naming: {flaw}")
+        return replace(naming, mean=mean, examples=examples)
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,10 @@ class Vocabulary:
 
     @property
     def entries(self) -> tuple[Naming, ...]:
-        """What was named and is not forgotten, under its present word, oldest first."""
+        """What was named and is not forgotten, under its present word, oldest first.
+
+        The same examples given twice, as after a lost connection, count once.
+        """
         return reduce(_after, self.history, ())
 
     @property
@@ -142,7 +151,10 @@ class Vocabulary:
                 raise NamingError(f"{naming.word!r} needs an example, got none")
         elif naming.word not in self.words:
             known = ", ".join(self.words) or "none"
-            raise NamingError(f"no word {naming.word!r}; named words are: {known}")
+            raise NamingError(
+                f"no word {naming.word!r}; named words are: {known}; give it first "
+                f"with `ainerd name CLUSTER {naming.word}`"
+            )
         if naming.action == "rename":
             self._check_new_word(naming)
         return Vocabulary((*self.history, naming))
@@ -150,7 +162,8 @@ class Vocabulary:
     def for_model(self, model: NamedModel) -> ModelWords | None:
         """Return the words that were named with a model.
 
-        Several acts of naming one word count as one with all their examples.
+        A word that was given more than once has a mean for each time: what it was
+        given to need not lie at one place.
 
         Parameters
         ----------
@@ -161,28 +174,35 @@ class Vocabulary:
         -------
         ModelWords or None
             None if there are no words of this model.
+
+        Raises
+        ------
+        NamingError
+            If a word was given to fingerprints of another size than the model's.
         """
         entries = [
             entry for entry in self.entries if entry.model_sha256 == model.sha256
         ]
         if not entries:
             return None
-        words = tuple(sorted({entry.word for entry in entries}))
-        numbers, means = [], []
-        for word in words:
-            of_word = [entry for entry in entries if entry.word == word]
-            counts = [entry.n_examples for entry in of_word]
-            numbers.append(sum(counts))
-            means.append(
-                np.average([entry.mean for entry in of_word], axis=0, weights=counts)
-            )
+        n_components = np.shape(model.latent.means)[1]
+        for entry in entries:
+            if len(entry.mean) != n_components:
+                raise NamingError(
+                    f"{entry.word!r} has {len(entry.mean)} components, fingerprints "
+                    f"of the model {n_components}: `ainerd names --forget {entry.word}`"
+                )
+        entries.sort(key=lambda entry: entry.word)
+        words = tuple(entry.word for entry in entries)
+        numbers = [entry.n_examples for entry in entries]
+        means = [entry.mean for entry in entries]
         return ModelWords(
             words=words,
             means=np.array(means),
             n_examples=np.array(numbers),
             class_means=np.asarray(model.latent.means, np.float64),
             whitening=np.asarray(model.latent.whitening, np.float64),
-            sha256=_hash([words, numbers, np.array(means).tolist()]),
+            sha256=_hash([words, numbers, means]),
         )
 
     def _check_new_word(self, naming: Naming) -> None:
@@ -206,12 +226,12 @@ def check_word(word: str) -> None:
     ------
     NamingError
         If it has other characters than small letters, digits and dashes, begins with
-        a dash, or is a word of the built-in vocabulary.
+        no letter, or is a word of the built-in vocabulary.
     """
     if not _WORD.fullmatch(word):
         raise NamingError(
-            f"a word has small letters, digits and - only, and does not begin with -, "
-            f"got {word!r}"
+            "a word has small letters, digits and - only, and begins with a letter, "
+            f"such as 'weak-gel', got {word!r}"
         )
     if word in set(Label):
         raise NamingError(
@@ -223,7 +243,8 @@ def check_word(word: str) -> None:
 def _after(entries: tuple[Naming, ...], naming: Naming) -> tuple[Naming, ...]:
     match naming.action:
         case "name":
-            return (*entries, naming)
+            is_known = any(_is_same(entry, naming) for entry in entries)
+            return entries if is_known else (*entries, naming)
         case "rename":
             return tuple(
                 replace(entry, word=str(naming.new_word))
@@ -233,6 +254,31 @@ def _after(entries: tuple[Naming, ...], naming: Naming) -> tuple[Naming, ...]:
             )
         case "forget":
             return tuple(entry for entry in entries if entry.word != naming.word)
+
+
+def _flaw(document: Mapping[str, Any], mean: tuple[float, ...]) -> str | None:
+    """Return what would stop everybody who reads the vocabulary, None if nothing."""
+    action, n_examples = document["action"], document.get("n_examples", 0)
+    if action not in _ACTIONS:
+        return f"it is one of {_ACTIONS}, got {action!r}"
+    words = ["word", "new_word"] if action == "rename" else ["word"]
+    for word in (document.get(key) for key in words):
+        if not isinstance(word, str) or not word:
+            return f"{word!r} is no word"
+    if not np.isfinite(mean).all():
+        return f"the mean is not finite, {mean}"
+    if not isinstance(n_examples, int) or (action == "name" and n_examples < 1):
+        return f"it needs a number of examples, got {n_examples!r}"
+    return "it has no mean" if action == "name" and not mean else None
+
+
+def _is_same(one: Naming, other: Naming) -> bool:
+    """Return whether two acts give one word to the same fingerprints."""
+    return (one.word, one.model_sha256, one.mean) == (
+        other.word,
+        other.model_sha256,
+        other.mean,
+    )
 
 
 def _hash(value: Sequence[Any]) -> str:

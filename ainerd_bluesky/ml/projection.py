@@ -16,9 +16,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ainerd_bluesky.errors import ModelError
 
-__all__ = ["FrozenProjection", "load_projection", "save_projection"]
+__all__ = [
+    "FrozenProjection",
+    "is_discriminable",
+    "load_projection",
+    "save_projection",
+]
 
 Floats = NDArray[np.float64]
+
+_FEWEST_LABELS = 3
+_SURPLUS = 2
+"""Points for each label and each feature: what a scatter matrix needs to be steady."""
 
 
 class FrozenProjection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -72,7 +81,8 @@ class FrozenProjection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If there are fewer points, features or labels than the method needs.
+            If there are fewer points, features or labels than the method needs, or the
+            points of each label do not scatter.
         """
         if self.method not in {"pca", "discriminant"}:
             raise ValueError(f"method is pca or discriminant, got {self.method!r}")
@@ -132,12 +142,43 @@ class FrozenProjection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 'use method="pca"'
             )
         discriminant = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
-        return np.asarray(discriminant.fit(points, labels).scalings_[:, :n].T)
+        try:
+            discriminant.fit(points, labels)
+        except np.linalg.LinAlgError as error:
+            raise ValueError(
+                f"{len(points)} samples of {most + 1} labels do not scatter enough to "
+                f'tell the labels apart ({error}): use method="pca"'
+            ) from error
+        return np.asarray(discriminant.scalings_[:, :n].T)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = self.method == "discriminant"
         return tags
+
+
+def is_discriminable(X: ArrayLike, y: ArrayLike) -> bool:
+    """Decide whether the method `discriminant` has enough points to go by.
+
+    Parameters
+    ----------
+    X : array_like of shape (n_samples, n_features)
+        Fingerprints.
+    y : array_like of shape (n_samples,)
+        Labels.
+
+    Returns
+    -------
+    bool
+        True if there are three labels, each of two points at least, and twice as many
+        points as labels and features together.
+    """
+    n_samples, n_features = np.shape(X)
+    _, counts = np.unique(np.asarray(y), return_counts=True)
+    n_needed = _SURPLUS * (len(counts) + n_features)
+    return bool(
+        len(counts) >= _FEWEST_LABELS and counts.min() > 1 and n_samples >= n_needed
+    )
 
 
 def save_projection(

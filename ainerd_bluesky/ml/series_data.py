@@ -23,6 +23,7 @@ ANOMALY = "anomaly"
 # Steps of independent readings correlate by 1/sqrt(n); six times that is no chance.
 _SIGNIFICANT = 6.0
 _SAME_SCAN = 0.2
+_TEXTS = ("filename", "roi", "label")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +62,9 @@ class SeriesSet:
         try:
             return series_features(self.series[index])
         except FrameStackError as error:
-            source = f"{self.filenames[index]} {self.rois[index]}"
-            raise FrameStackError(f"{source}: {error}") from error
+            raise FrameStackError(
+                f"file {self.filenames[index]}, region {self.rois[index]}: {error}"
+            ) from error
 
     def scans(self) -> NDArray[np.int64]:
         """Find series that are regions of one scan.
@@ -110,17 +112,21 @@ def read_series_set(path: str | Path) -> SeriesSet:
     FileFormatError
         If the file is no such file.
     """
+    arrays = _read_arrays(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            readings = np.stack([file[f"{name}_ts"] for name in CHANNELS])
-            offset = np.asarray(file["offset"], np.int64)
-            texts = {
-                name: np.asarray(file[name], np.str_)
-                for name in ("filename", "roi", "label")
-                if name in file
-            }
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
-        raise FileFormatError(f"{path} holds no detector series: {error}") from error
+        readings = np.stack([arrays[f"{name}_ts"] for name in CHANNELS])
+        readings = readings.astype(np.float64)
+        offset = arrays["offset"].astype(np.int64)
+    except KeyError as error:
+        raise FileFormatError(
+            f"{path} holds no detector series: it has no array {error}"
+        ) from error
+    except ValueError as error:
+        raise FileFormatError(
+            f"{path} holds no detector series: the readings of {', '.join(CHANNELS)} "
+            f"must be numbers, one for each frame: {error}"
+        ) from error
+    texts = {name: arrays[name].astype(np.str_) for name in _TEXTS if name in arrays}
     n_series = len(offset) - 1
     if n_series < 1 or offset[0] != 0 or offset[-1] != readings.shape[1]:
         raise FileFormatError(
@@ -136,11 +142,24 @@ def read_series_set(path: str | Path) -> SeriesSet:
         )
     unknown = np.full(n_series, "")
     return SeriesSet(
-        series=tuple(np.split(readings.astype(np.float64), offset[1:-1], axis=1)),
+        series=tuple(np.split(readings, offset[1:-1], axis=1)),
         filenames=texts.get("filename", np.arange(n_series).astype(np.str_)),
         rois=texts.get("roi", unknown),
         labels=texts.get("label", unknown),
     )
+
+
+def _read_arrays(path: str | Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file}
+    except FileNotFoundError as error:
+        raise FileFormatError(f"{path} is not there") from error
+    # Whatever numpy does not know it takes for Python objects, and refuses.
+    except (OSError, EOFError, TypeError, ValueError, BadZipFile) as error:
+        raise FileFormatError(
+            f"{path} holds no detector series: it is no npz file of numbers and text"
+        ) from error
 
 
 def _same_scan(

@@ -110,6 +110,7 @@ FEATURES = (
     ),
     Feature("contrast.level", "contrast of the pixels", is_log=True),
     Feature("intensity.dark", "share of frames below half the intensity", is_log=False),
+    Feature("all.repeated", "share of frames equal to the one before", is_log=False),
 )
 """What `series_features` gives, in its order."""
 
@@ -180,8 +181,11 @@ def series_features(series: ArrayLike) -> NDArray[np.float64]:
     relative, contrast = _relative(_filled(series))
     statistics = [value for x in relative.values() for value in _statistics(x).values()]
     pairs = [_rank_correlation(relative[one], relative[other]) for one, other in _PAIRS]
-    is_dark = np.abs(relative["intensity"]) < 0.5
-    return np.array([*statistics, *pairs, contrast, is_dark.mean()])
+    is_dark = relative["intensity"] < 0.5
+    steps = np.abs([np.diff(x) for x in relative.values()])
+    is_repeated = (steps < _TINY).all(axis=0)
+    levels = (contrast, is_dark.mean(), is_repeated.mean())
+    return np.array([*statistics, *pairs, *levels])
 
 
 def _centre_and_width(

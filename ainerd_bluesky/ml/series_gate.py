@@ -27,6 +27,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ainerd_bluesky.errors import ModelError
+from ainerd_bluesky.ml.series_faults import find_faults, has_fault
 from ainerd_bluesky.ml.series_features import FEATURES
 
 __all__ = ["SHIPPED_GATE", "SeriesGate", "load_gate", "save_gate"]
@@ -46,7 +47,8 @@ class SeriesGate(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # no typ
 
     A logistic regression on standardised features, calibrated on what it says about
     series that it was not fitted to. Of the two classes the later one in sorted order
-    is the good one (False, True or anomaly, normal).
+    is the good one (False, True or anomaly, normal). A series with one of the faults of
+    `find_faults` is never good, whatever was learnt.
 
     Parameters
     ----------
@@ -137,8 +139,12 @@ class SeriesGate(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # no typ
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Compute the log-odds of being good, shape (n_series,)."""
-        return np.asarray(self._contributions(X).sum(axis=1) + self.intercept_)
+        """Compute the log-odds of being good, -inf with a fault, shape (n_series,)."""
+        odds = self._odds(X)
+        # The columns of features other than those of `series_features` are unknown.
+        if self.n_features_in_ != len(FEATURES):
+            return odds
+        return np.where(has_fault(X), -np.inf, odds)
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Compute the probabilities of bad and good, shape (n_series, 2)."""
@@ -178,8 +184,9 @@ class SeriesGate(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # no typ
         Returns
         -------
         list of list of str
-            For each series the features that weigh most against it, those outside the
-            range of 95 % of the good series first; none where none weighs against it.
+            For each series its faults, then the features that weigh most against it,
+            those outside the range of 95 % of the good series first; none where none
+            weighs against it.
 
         Raises
         ------
@@ -196,9 +203,14 @@ class SeriesGate(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # no typ
         is_outside = (values < self.low_) | (values > self.high_)
         order = np.lexsort((-against, ~is_outside))
         return [
-            [self._words(j, row[j]) for j in ranked if weight[j] > 0][:n]
-            for row, weight, ranked in zip(values, against, order, strict=True)
+            [*faults, *(self._words(j, row[j]) for j in ranked if weight[j] > 0)][:n]
+            for faults, row, weight, ranked in zip(
+                find_faults(values), values, against, order, strict=True
+            )
         ]
+
+    def _odds(self, X: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(self._contributions(X).sum(axis=1) + self.intercept_)
 
     def _contributions(self, X: ArrayLike) -> NDArray[np.float64]:
         check_is_fitted(self)
@@ -255,7 +267,7 @@ class SeriesGate(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # no typ
                 fold = clone(self)
                 fold.n_features_in_ = self.n_features_in_
                 fold._fit_line(X[train], is_good[train])  # noqa: SLF001 - own class
-                odds[test] += fold.decision_function(X[test]) / _N_DIVISIONS
+                odds[test] += fold._odds(X[test]) / _N_DIVISIONS  # noqa: SLF001 - own
         return odds
 
     def _words(self, index: int, value: float) -> str:

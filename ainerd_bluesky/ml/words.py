@@ -49,10 +49,11 @@ class ModelWords:
     Parameters
     ----------
     words : tuple of str
-        In alphabetical order.
-    means : ndarray of shape (n_words, n_components)
-        Mean fingerprint of the examples of each.
-    n_examples : ndarray of shape (n_words,)
+        In alphabetical order; a word that was given several times stands there as
+        often.
+    means : ndarray of shape (n_means, n_components)
+        Mean fingerprint of the examples that each was given to.
+    n_examples : ndarray of shape (n_means,)
         How many those are.
     class_means : ndarray of shape (n_classes, n_components)
         Mean fingerprint of each class of the model.
@@ -75,7 +76,8 @@ class ModelWords:
 
         The mean of n examples of a class is sqrt(D / n) away from the mean of the
         class, more or less. Unless a word's mean is farther away than that explains,
-        by more than half a deviation, the class is what its examples show.
+        by more than half a deviation, the class is what its examples show. One of
+        the means of a word is enough.
         """
         n_components = self.means.shape[1]
         by_chance = (n_components + _SIGMAS * np.sqrt(2 * n_components)) / (
@@ -105,12 +107,13 @@ class ModelWords:
 
         Notes
         -----
-        A linear discriminant: class k and word w are normal with the model's
-        covariance within a class, and equally probable beforehand. The mean of n
-        examples is itself uncertain, so a word is wider by 1 + 1/n:
+        A linear discriminant: a class is normal with the model's covariance within a
+        class, a word is a mixture of such around each of its m means, and all are
+        equally probable beforehand. The mean of n examples is itself uncertain, so
+        its part of a word is wider by 1 + 1/n:
 
-        .. math:: \log p(z|w) = -\frac{d_w^2}{2 (1 + 1/n_w)}
-                  - \frac{D}{2} \log(1 + 1/n_w)
+        .. math:: p(z|w) \propto \frac{1}{m} \sum_{i=1}^{m} (1 + 1/n_i)^{-D/2}
+                  \exp\left(-\frac{d_i^2}{2 (1 + 1/n_i)}\right)
 
         A class in :attr:`is_renamed` does not take part: its word stands for it.
         """
@@ -123,12 +126,13 @@ class ModelWords:
         width = 1.0 + 1.0 / self.n_examples
         words = -0.5 * _squares(points, self.means, self.whitening) / width
         words -= 0.5 * points.shape[1] * np.log(width)
+        words -= np.log([self.words.count(word) for word in self.words])
         rivals = self.class_means[~self.is_renamed]
         classes = -0.5 * _squares(points, rivals, self.whitening)
         logs = np.concatenate([words, classes], axis=1)
         odds = np.exp(logs - logs.max(axis=1, keepdims=True))
         shares = (odds / odds.sum(axis=1, keepdims=True))[:, : len(self.words)]
-        return [dict(zip(self.words, row, strict=True)) for row in shares.tolist()]
+        return [self._by_word(row) for row in shares.tolist()]
 
     def rename(
         self, answers: Sequence[Classification | None]
@@ -151,6 +155,13 @@ class ModelWords:
             else answer
             for answer in answers
         ]
+
+    def _by_word(self, shares: Sequence[float]) -> dict[str, float]:
+        """Add up the shares of all means of a word."""
+        total = dict.fromkeys(self.words, 0.0)
+        for word, share in zip(self.words, shares, strict=True):
+            total[word] += share
+        return total
 
     def _renamed(self, answer: Classification) -> Classification:
         (shares,) = self.shares(answer.embedding[None])

@@ -15,15 +15,21 @@ from tiled.client.container import Container
 from typer.testing import CliRunner
 
 from ainerd_bluesky.config import BeamlineConfig
-from ainerd_bluesky.errors import FingerprintError, NamingError
+from ainerd_bluesky.errors import (
+    AinerdError,
+    ConfigError,
+    FingerprintError,
+    NamingError,
+)
 from ainerd_bluesky.ml.naming import Naming
 from ainerd_bluesky.pipeline import Analysis
 from flows.chain import known_words
+from tiled_adapters.catalog import set_metadata
 from tiled_adapters.clusters import ClusterStore
 from tiled_adapters.commands import register
 from tiled_adapters.embeddings import example, read_embeddings, run_summaries
 from tiled_adapters.publish import ResultsPublisher
-from tiled_adapters.specs import RESULTS_CATALOG
+from tiled_adapters.specs import CLUSTERS, RESULTS_CATALOG
 from tiled_adapters.vocabulary import VocabularyStore
 
 pytestmark = pytest.mark.integration
@@ -170,15 +176,19 @@ def test_act_is_stored_as_it_was_given(own_place):
     assert store.load().history == (naming,)
 
 
-def test_worker_knows_a_word_as_soon_as_it_is_given(own_place, model):
-    config = BeamlineConfig.model_validate(
+def config_of(place):
+    return BeamlineConfig.model_validate(
         {
             "name": "b",
             "detector": {"field": "eiger"},
             "partition": {"path": Path("q.hdf")},
-            "catalog": {"processed": own_place.path},
+            "catalog": {"processed": place.path},
         }
     )
+
+
+def test_worker_knows_a_word_as_soon_as_it_is_given(own_place, model):
+    config = config_of(own_place)
     mean = tuple(model.latent.means[0].tolist())
     gel = Naming("name", "gel", "ann", "now", None, model.sha256, mean, 1)
     before = known_words(model, config, own_place.root)
@@ -187,6 +197,25 @@ def test_worker_knows_a_word_as_soon_as_it_is_given(own_place, model):
 
     assert before is None
     assert known_words(model, config, own_place.root).words == ("gel",)
+
+
+def test_foreign_node_among_the_acts_is_no_word_and_takes_no_number(own_place):
+    store = VocabularyStore(own_place.root, own_place.path)
+    store.add(Naming("name", "gel", "ann", "now", mean=(1.0,), n_examples=1))
+    folder = own_place.root[own_place.path.replace("xpcs", "vocabulary")]
+    folder.create_container("000001", metadata={"naming": "mine"})
+
+    store.add(Naming("name", "foam", "ann", "now", mean=(2.0,), n_examples=1))
+
+    assert store.load().words == ("foam", "gel")
+
+
+def test_run_goes_on_without_words_that_cannot_be_used(own_place, model, caplog):
+    odd = Naming("name", "gel", "ann", "now", None, model.sha256, (1.0,), 1)
+    VocabularyStore(own_place.root, own_place.path).add(odd)
+
+    assert known_words(model, config_of(own_place), own_place.root) is None
+    assert "'gel' has 1 components" in caplog.text
 
 
 def test_embeddings_are_those_of_valid_bins_of_one_model(own_place, model):
@@ -224,16 +253,32 @@ def test_example_that_is_not_there(place, published):
         example(place.results, f"{published[0].run_uid}:3")
 
 
-def test_clusters_are_kept_with_their_members(place, published):
-    output = place.ainerd("clusters", "fit", "--name", "three", "--n-clusters", "3")
+@pytest.fixture(scope="module")
+def three(place, published):
+    """What `clusters fit` printed of the set `three`."""
+    return place.ainerd("clusters", "fit", "--name", "three", "--n-clusters", "3")
 
+
+@pytest.fixture
+def store(place):
+    return ClusterStore(place.root, place.path)
+
+
+@pytest.fixture
+def found(three, store):
+    """A finding that follows none."""
+    return store.load("three")
+
+
+def test_clusters_are_kept_with_their_members(place, three):
     rows = json.loads(place.ainerd("clusters", "show", "--name", "three", "--json"))
 
-    assert "3 clusters 'three'" in output
+    assert "3 clusters 'three'" in three
     assert [row["n_bins"] for row in rows] == [8, 8, 8]
     assert {row["labels"][0][1] for row in rows} == {1.0}
 
 
+@pytest.mark.slow
 def test_cluster_is_found_among_the_members_of_another(place, published):
     two = ("--n-clusters", "2")
     place.ainerd("clusters", "fit", "--name", "coarse", *two)
@@ -247,12 +292,42 @@ def test_cluster_is_found_among_the_members_of_another(place, published):
     assert fine.metadata["parent"] == "coarse:0"
 
 
-def test_half_written_finding_does_not_count(place, published):
-    place.ainerd("clusters", "fit", "--name", "half", "--n-clusters", "3")
+def test_half_written_finding_does_not_count(place, store, found):
+    store.save("half", found)
     folder = place.root[place.path.replace("xpcs", "clusters"), "half"]
     folder.create_container("0001", metadata={"status": "writing"})
 
-    assert len(ClusterStore(place.root, place.path).load("half").ids) == 3
+    assert store.load("half").number == 0
+
+
+def test_set_whose_first_finding_broke_can_be_found_again(place, store, found):
+    folder = place.root[place.path.replace("xpcs", "clusters")]
+    broken = folder.create_container("broken")
+    broken.create_container("0000", metadata={"status": "writing"}, specs=[CLUSTERS])
+
+    before = store.names()
+    store.save("broken", found)
+
+    assert "broken" not in before
+    assert "broken" in store.names()
+
+
+def test_set_that_is_there_is_not_made_again(place, three):
+    with pytest.raises(SystemExit):
+        place.ainerd("clusters", "fit", "--name", "three")
+
+
+def test_of_two_findings_that_follow_the_same_one_the_second_is_refused(store, found):
+    store.save("raced", found)
+
+    with pytest.raises(FingerprintError, match="meanwhile"):
+        store.save("raced", found)
+    assert store.load("raced").number == 0
+
+
+def test_more_clusters_than_fingerprints(place, published):
+    with pytest.raises(FingerprintError, match="24 fingerprints cannot make 40"):
+        place.ainerd("clusters", "fit", "--name", "many", "--n-clusters", "40")
 
 
 def test_set_that_is_not_there(place):
@@ -260,6 +335,7 @@ def test_set_that_is_not_there(place):
         ClusterStore(place.root, place.path).load("gels")
 
 
+@pytest.mark.slow
 def test_ids_stay_when_runs_arrive(own_place, model):
     publish(own_place, [analysis(model, index % 2, index) for index in range(8)])
     place = own_place
@@ -303,6 +379,66 @@ def test_named_cluster_names_old_runs_and_forgetting_brings_labels_back(
     back = place.results[published[0].run_uid].metadata
     assert back["label"] == word
     assert back["probabilities"][word] == 1.0
+    assert "gel" not in back["probabilities"]
+
+
+@pytest.mark.slow
+def test_word_of_two_clusters_names_both(own_place, model):
+    place = own_place
+    publish(place, [analysis(model, i % 3, i) for i in range(9)])
+    place.ainerd("clusters", "fit", "--n-clusters", "3")
+    rows = json.loads(place.ainerd("clusters", "show", "--json"))
+    words = model.card["classes"][:2]
+    chosen = [row["cluster"] for row in rows if row["labels"][0][0] in words]
+
+    for cluster in chosen:
+        place.ainerd("name", str(cluster), "gel")
+    place.ainerd("relabel")
+
+    labels = place.results.labels_table()["label"].value_counts()
+    assert labels.to_dict() == {"gel": 6, model.card["classes"][2]: 3}
+
+
+def test_model_that_cannot_be_loaded_leaves_no_act_behind(place, published):
+    example_of = f"--examples={published[0].run_uid}"
+    broken = ("--apply", "--model", "no-such-folder")
+
+    with pytest.raises(AinerdError):
+        place.ainerd("name", "half-done", example_of, *broken)
+
+    assert "half-done" not in VocabularyStore(place.root, place.path).load().words
+
+
+def test_words_are_put_beside_a_model_of_the_same_place(own_place, model):
+    publish(own_place, [analysis(model, 0, 0)])
+
+    with pytest.raises(ConfigError, match=own_place.path.replace("xpcs", "models")):
+        own_place.ainerd("relabel", "--model", "registry:m")
+
+
+def test_publishing_again_gives_a_relabelled_result_its_words_back(own_place, model):
+    place, word = own_place, model.card["classes"][0]
+    (one,) = publish(place, [analysis(model, 0, 0)])
+    place.ainerd("name", "gel", f"--examples={one.run_uid}", "--apply")
+    named = place.results[one.run_uid].label
+
+    publish(place, [one])
+
+    run = place.results[one.run_uid]
+    assert (named, run.label, run.result.label) == ("gel", word, word)
+    assert run.metadata["vocabulary"] is None
+    assert run.result.bins["label"].tolist() == [word, word]
+
+
+def test_relabelling_keeps_what_others_wrote_meanwhile(own_place, model):
+    (one,) = publish(own_place, [analysis(model, 0, 0)])
+    stale = own_place.results[one.run_uid]
+    set_metadata(own_place.results[one.run_uid], {"remark": "look again"})
+
+    set_metadata(stale, {"label": "gel"})
+
+    metadata = own_place.results[one.run_uid].metadata
+    assert (metadata["remark"], metadata["label"]) == ("look again", "gel")
 
 
 def test_examples_name_their_like_and_what_cannot_be_named_is_counted(own_place, model):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import subprocess
 import sys
 import uuid
@@ -13,7 +14,7 @@ from event_model import compose_run
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml.exchange import Exchange
-from tiled_adapters.association import join_runs
+from tiled_adapters.association import first_start, join_runs
 from tiled_adapters.property_files import PropertyFile
 from tiled_adapters.publish import ResultsPublisher
 
@@ -29,32 +30,38 @@ _AINERD = (
 
 
 def write_run(writer, uid, index):
-    """Write what a RunEngine would emit: a run with a baseline before and after."""
+    """Write what a RunEngine would emit; early runs have a baseline."""
     run = compose_run(
         uid=uid,
         time=START + 57.0 * index,
         metadata={
             "shear_stress": STRESS[index],
             "cell": {"name": f"c{index // 4}", "gap": 0.5 + index // 4},
+            **({"batch": "b"} if index < 3 else {}),
         },
     )
     writer("start", run.start_doc)
-    keys = {"motor": {"dtype": "number", "shape": [], "source": "sim"}}
-    baseline = run.compose_descriptor(name="baseline", data_keys=keys)
+    if 0 <= index < 3:
+        write_baseline(writer, run, [2.0 * index or math.nan, math.nan])
+    writer("stop", run.compose_stop(exit_status="success"))
+
+
+def write_baseline(writer, run, pressures):
+    key = {"dtype": "number", "shape": [], "source": "sim"}
+    baseline = run.compose_descriptor(name="baseline", data_keys={"pressure": key})
     writer("descriptor", baseline.descriptor_doc)
-    for seq_num, offset in ((1, -1.0), (2, 1.0)):
+    for pressure in pressures:
         event = baseline.compose_event(
-            data={"motor": index + offset}, timestamps={"motor": 0.0}, seq_num=seq_num
+            data={"pressure": pressure}, timestamps={"pressure": 0.0}
         )
         writer("event", event)
-    writer("stop", run.compose_stop(exit_status="success"))
 
 
 @pytest.fixture(scope="module")
 def sample(catalog, results, make_analysis):
     """Sample of twelve runs whose rate follows the stress, and of a refused one."""
     name = f"colloid-{uuid.uuid4()}"
-    writer = TiledWriter(catalog["raw"], batch_size=1)
+    writer = TiledWriter(catalog["raw"])
     rng = np.random.default_rng(3)
     for index in [*range(N_RUNS), None]:
         stress = 0.0 if index is None else STRESS[index]
@@ -62,25 +69,25 @@ def sample(catalog, results, make_analysis):
             "invalid" if index is None else ("aging", "static")[int(stress > 350)],
             sample=name,
             fingerprint=None if index is None else [stress, *rng.random(3).tolist()],
-            physics={"relaxation_rate": stress / 100, "alpha": None},
+            physics={"relaxation_rate": stress / 100, "relaxation_time": None},
         )
         analysis.arrays.clear()
         analysis.bins.clear()
         ResultsPublisher(results).publish(analysis)
-        if index is not None:
-            write_run(writer, analysis.run_uid, index)
+        write_run(writer, analysis.run_uid, -1 if index is None else index)
     return name
 
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    """Time steps of a rheometer whose clock starts with the first run."""
+    """Time steps of a rheometer whose clock starts with the first, refused run."""
     path = tmp_path_factory.mktemp("rheometer") / "steps.csv"
+    steps = enumerate(STRESS)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["time", "stress"])
-        writer.writerows([57.0 * index - 3.0, STRESS[index]] for index in range(N_RUNS))
-        writer.writerow([57.0 * N_RUNS, 0.0])
+        writer.writerows([57.0 * index + 54.0, stress] for index, stress in steps)
+        writer.writerow([57.0 * (N_RUNS + 1), 0.0])
     return path
 
 
@@ -89,20 +96,24 @@ def test_properties_come_from_metadata_and_streams(catalog, results, sample):
     joined = join_runs(
         results.find(sample=sample),
         catalog["raw"],
-        ["shear_stress", "cell.gap", "baseline/motor"],
+        ["shear_stress", "cell.gap", "baseline/pressure"],
         progress=lambda done, total: told.append((done, total)),
     )
     np.testing.assert_array_equal(joined.properties["shear_stress"], STRESS)
     np.testing.assert_array_equal(
         joined.properties["cell.gap"], 0.5 + np.arange(N_RUNS) // 4
     )
-    np.testing.assert_array_equal(joined.properties["baseline/motor"], np.arange(12))
+    pressures = [math.nan, 2.0, 4.0, *[math.nan] * 9]
+    np.testing.assert_array_equal(joined.properties["baseline/pressure"], pressures)
     np.testing.assert_array_equal(joined.dynamics.fingerprints[:, 0], STRESS)
     rates = joined.dynamics.physics["relaxation_rate"]
     np.testing.assert_allclose(rates, STRESS / 100)
     assert joined.dynamics.times[1] == START + 57.0
     assert told[-1] == (12, 12)
-    assert joined.remarks == ("1 refused runs are left out",)
+    assert joined.remarks == (
+        "1 refused runs are left out",
+        "baseline/pressure is known for 2 of 12 runs",
+    )
     assert joined.exchange is None
 
 
@@ -116,13 +127,36 @@ def test_runs_are_grouped(catalog, results, sample, group, n_groups):
     assert len(np.unique(joined.dynamics.groups)) == n_groups
 
 
+def test_runs_that_name_no_group_are_remarked(catalog, results, sample):
+    joined = join_runs(
+        results.find(sample=sample), catalog["raw"], ["shear_stress"], group="batch"
+    )
+    assert len(np.unique(joined.dynamics.groups)) == 10
+    assert joined.remarks[-1] == "9 of 12 runs have no batch: each stands alone"
+
+
+def test_group_that_no_run_has_is_refused(catalog, results, sample):
+    found = results.find(sample=sample)
+    with pytest.raises(ConfigError, match="none of 12 runs has 'smaple' in its start"):
+        join_runs(found, catalog["raw"], ["shear_stress"], group="smaple")
+
+
+def test_first_run_may_be_a_refused_one(catalog, results, sample):
+    found = results.find(sample=sample)
+    assert first_start(found, catalog["raw"]) == START - 57.0
+    with pytest.raises(ConfigError, match="none of 13 runs tells when it was started"):
+        first_start(found, None)
+
+
 def test_steps_of_a_table_are_joined_by_time(catalog, results, sample, table):
-    file = PropertyFile(table, start="2023-11-14T22:13:20+00:00")
+    file = PropertyFile(table, start="2023-11-14T22:12:23+00:00")
     joined = join_runs(
         results.find(sample=sample), catalog["raw"], ["stress"], file=file
     )
     np.testing.assert_array_equal(joined.properties["stress"], STRESS)
     assert joined.exchange is Exchange.TIME
+    (clock,) = [one for one in joined.remarks if "is counted from" in one]
+    assert clock.startswith(f"time in {table} is counted from 2023-11-1")
 
 
 def test_archived_runs_are_joined_by_their_uid(results, sample, tmp_path):
@@ -159,8 +193,6 @@ def test_fingerprints_of_another_model_are_not_compared(
     [
         (["viscosity"], "none of 12 runs has 'viscosity' in its start document"),
         (["cell"], "cell of a run is .*, not a number"),
-        (["baseline/pump"], "none of 12 runs has a field 'baseline/pump'"),
-        (["late/motor"], "none of 12 runs has a field 'late/motor'"),
     ],
 )
 def test_property_that_is_not_there(catalog, results, sample, names, message):
@@ -187,7 +219,8 @@ def test_command_answers_in_json_and_draws(tiled_server, sample, table, tmp_path
     png = tmp_path / "stress.png"
     run = correlate(
         tiled_server, "--with", "stress", "--csv", str(table), "--sample", sample,
-        "--csv-start", "2023-11-14T22:13:20", "--json", "--png", str(png),
+        "--csv-start", "first-run", "--min-confidence", "0", "--json",
+        "--png", str(png),
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     document = json.loads(run.stdout)
@@ -195,14 +228,17 @@ def test_command_answers_in_json_and_draws(tiled_server, sample, table, tmp_path
     assert rank["value"] == pytest.approx(1.0)
     assert rank["p_value"] == pytest.approx(1 / 12)
     assert document["n_runs"] == 12
+    clock = f"time in {table} is counted from 2023-11-14 22:12:23+00:00"
+    assert clock in document["remarks"]
     assert any("so few independent" in remark for remark in document["remarks"])
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
 def test_command_prints_a_table_and_a_sentence(tiled_server, sample):
     run = correlate(
-        tiled_server, "--with", "shear_stress", "--sample", sample, "--group", "run"
-    )
+        tiled_server, "--with", "shear_stress", "--sample", sample, "--group", "run",
+        "--exchange", "groups",
+    )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert "shear_stress, exchanged between 12 groups" in run.stdout
     assert "rises with relaxation_rate (rank correlation 1.00)" in run.stdout

@@ -1,9 +1,6 @@
 """Runs that are alike, drift and the map of runs, against a real server."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 import uuid
 from dataclasses import replace
@@ -11,19 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from ainerd_bluesky.errors import FingerprintError
 from tiled_adapters.drift import drift_since
 from tiled_adapters.embedding_map import newest_model
+from tiled_adapters.explore_commands import register_explore_commands
 from tiled_adapters.fingerprints import read_fingerprints
 from tiled_adapters.publish import ResultsPublisher
 
 pytestmark = pytest.mark.integration
-
-_AINERD = (
-    "import typer; from tiled_adapters.commands import register; "
-    "app = typer.Typer(); register(app); app()"
-)
 
 
 @pytest.fixture
@@ -185,7 +180,7 @@ def test_damaged_file_is_fetched_again(results, publish, cache, content, caplog)
     assert read_fingerprints(results, publish.sha256).run_uids.tolist() == [uid]
     assert "is damaged" in caplog.text
     with np.load(path) as kept:
-        assert kept["uids"].tolist() == [uid]
+        assert kept["run_uids"].tolist() == [uid]
 
 
 def test_place_that_cannot_be_written_costs_time_only(
@@ -230,8 +225,10 @@ def of_model(found, sha256):
 
 
 def test_new_kind_of_runs_is_drift(results, publish, moved):
-    one = of_model(drift_since(results, moved), publish.sha256)
+    found = drift_since(results, moved)
 
+    one = of_model(found, publish.sha256)
+    assert sum(one.report.alpha for one in found) == pytest.approx(0.01)
     assert (one.report.n_known, one.report.n_incoming) == (20, 4)
     assert {test.name for test in one.report.drifted} == {
         "outliers", "shift", "novelty",
@@ -254,16 +251,12 @@ def test_time_without_runs_is_named(results):
 
 
 def run_ainerd(server, *arguments):
-    return subprocess.run(
-        [sys.executable, "-c", _AINERD, *map(str, arguments), "--uri", server.uri],
-        env={
-            "TILED_API_KEY": server.api_key,
-            "COLUMNS": "140",
-            "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"],
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+    app = typer.Typer()
+    register_explore_commands(app)
+    return CliRunner().invoke(
+        app,
+        [*map(str, arguments), "--uri", server.uri],
+        env={"TILED_API_KEY": server.api_key, "COLUMNS": "140"},
     )
 
 
@@ -274,7 +267,10 @@ def test_similar_command_lists_runs(tiled_server, publish):
     listed = run_ainerd(tiled_server, "similar", uids[0], "--json")
 
     assert f"1 runs most like {uids[0]} (aging)" in shown.stdout
-    assert [row["run_uid"] for row in json.loads(listed.stdout)] == [uids[1]]
+    document = json.loads(listed.stdout)
+    assert [row["run_uid"] for row in document["runs"]] == [uids[1]]
+    assert document["run_uid"] == uids[0]
+    assert document["n_not_compared"] >= 0
 
 
 def test_drift_command_ends_with_1_and_draws(tiled_server, publish, moved, tmp_path):
@@ -285,7 +281,7 @@ def test_drift_command_ends_with_1_and_draws(tiled_server, publish, moved, tmp_p
         tiled_server, "drift", "--since", since, "--json", "--png", picture
     )
 
-    assert ended.returncode == 1, ended.stderr
+    assert ended.exit_code == 1, ended.stderr
     found = {one["sha256"]: one for one in json.loads(ended.stdout)}
     assert found[publish.sha256]["is_drift"]
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -306,9 +302,10 @@ def test_points_of_a_map_stay_when_runs_are_added(
         tiled_server, "map", tmp_path / "map.png", "--method", "discriminant"
     )
 
-    assert "map.html: 24 runs" in first.stdout, first.stderr
-    assert "map.png: 25 runs" in second.stdout, second.stderr
-    assert "keeps a layout by pca: name another" in str(other.stderr)
+    assert "map.html: 24 runs" in first.stdout, first.output
+    assert "map.png: 25 runs" in second.stdout, second.output
+    said = str(other.exception)
+    assert "keeps a layout by pca: name another" in said
     assert (tmp_path / "map.projection.json").read_text() == layout
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "map.html").read_text().count('"png": "') == 4
@@ -317,15 +314,16 @@ def test_points_of_a_map_stay_when_runs_are_added(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["similar", "nobody-at-all"], "no result of a run"),
+        (["similar", "nobody-at-all"], "no result of a run nobody-at-all"),
+        (["similar", "00000"], "run 00000 (give 6 characters or the whole uid)"),
         (["drift", "--since", "soon"], "such as 2026-03-01, got 'soon'"),
         (["map", "map.pdf"], "must end in .png or .html"),
     ],
-    ids=["run", "time", "output"],
+    ids=["run", "short-uid", "time", "output"],
 )
 def test_command_that_cannot_be_done_says_why(tiled_server, arguments, message):
     ended = run_ainerd(tiled_server, *arguments)
-    assert ended.returncode == 2
+    assert ended.exit_code == 2
     assert message in " ".join(ended.stderr.replace("│", " ").split())
 
 

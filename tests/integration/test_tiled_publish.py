@@ -56,7 +56,9 @@ def test_label_is_found_after_publishing(results, make_analysis):
 
 
 def test_not_a_number_becomes_none_in_metadata(results, make_analysis):
-    analysis = make_analysis(physics={"relaxation_time": float("nan")}, score=np.float32(0.5))
+    analysis = make_analysis(
+        physics={"relaxation_time": float("nan")}, score=np.float32(0.5)
+    )
     ResultsPublisher(results).publish(analysis)
     metadata = results[analysis.run_uid].metadata
     assert metadata["physics"] == {"relaxation_time": None}

@@ -75,6 +75,7 @@ def test_p_values_are_what_they_claim(report):
     assert min(one.p_value for one in report.associations) == pytest.approx(1 / 200)
 
 
+@pytest.mark.slow
 def test_nothing_is_rarely_found_in_noise(rng):
     smallest = []
     for seed in range(60):
@@ -85,6 +86,50 @@ def test_nothing_is_rarely_found_in_noise(rng):
     assert np.mean(np.array(smallest) < 0.05) <= 0.1
     # The best of all answers, adjusted for having been chosen, is uniform again.
     assert kstest(smallest, "uniform").pvalue > 0.01
+
+
+def wandering(rng, n_rows):
+    """A series that remembers itself over some ten steps."""
+    series = rng.standard_normal(n_rows)
+    for step in range(1, n_rows):
+        series[step] = 0.9 * series[step - 1] + 0.44 * series[step]
+    return series
+
+
+@pytest.mark.parametrize(
+    ("exchange", "low", "high"),
+    [
+        pytest.param(None, 0, 6, id="as suits them"),
+        pytest.param(Exchange.GROUPS, 9, 30, id="freely", marks=pytest.mark.slow),
+    ],
+)
+def test_runs_without_samples_are_not_independent(rng, exchange, low, high):
+    """Of 30 properties that wander by themselves few are found, unless freed."""
+    n_found = 0
+    for seed in range(30):
+        dynamics = make_dynamics(rng, wandering(rng, 40), times=np.arange(40.0))
+        report = associate(
+            dynamics,
+            {"humidity": wandering(rng, 40)},
+            exchange=exchange,
+            n_permutations=99,
+            random_state=seed,
+        )
+        n_found += bool(found(report, "humidity"))
+    assert low <= n_found <= high
+
+
+def test_only_some_of_very_many_runs_are_compared(rng):
+    n_rows = 5000
+    rate = rng.standard_normal(n_rows)
+    dynamics = make_dynamics(rng, rate)
+    report = associate(dynamics, {"stress": rate}, n_permutations=99)
+    (remark,) = report.remarks
+    assert remark == "stress: 4000 of 5000 runs, drawn by chance, are compared"
+    assert {one.n_rows for one in report.associations} == {4000}
+    assert ("fingerprint", "neighbours") in found(report, "stress")
+    (prediction,) = report.predictions
+    np.testing.assert_array_equal(prediction.measured, rate[prediction.rows])
 
 
 def test_same_seed_gives_the_same_report(rng):
@@ -115,22 +160,47 @@ def test_time_steps_are_shifted_along_time(rng):
     assert ("fingerprint", "ridge") in found(report, "stress")
 
 
-def test_property_that_follows_time_is_remarked(rng):
+@pytest.mark.parametrize(
+    ("groups", "exchange"),
+    [(np.zeros(40), "time"), (np.arange(40), "time"), (np.arange(40) // 2, "groups")],
+    ids=["a process", "no samples", "samples"],
+)
+def test_property_that_follows_time_is_remarked(rng, groups, exchange):
     times = np.arange(40.0)
-    dynamics = make_dynamics(
-        rng, rng.standard_normal(40), groups=np.zeros(40), times=times
-    )
-    (remark,) = associate(dynamics, {"dose": times**2}, n_permutations=99).remarks
+    dynamics = make_dynamics(rng, rng.standard_normal(40), groups=groups, times=times)
+    dose = (times // 2) ** 2 if exchange == "groups" else times**2
+    report = associate(dynamics, {"dose": dose}, n_permutations=99)
+    assert {one.exchange for one in report.associations} == {exchange}
+    (remark,) = report.remarks
     assert remark.startswith("dose follows time (rank correlation 1.00)")
 
 
-def test_too_few_samples_are_remarked(rng):
-    samples = np.repeat(np.arange(3), 5)
-    dynamics = make_dynamics(rng, rng.standard_normal(15), groups=samples)
-    report = associate(dynamics, {"ph": samples.astype(float)}, n_permutations=99)
-    (remark,) = report.remarks
-    assert "ph: so few independent observations" in remark
-    assert "below 0.17" in remark
+def test_runs_of_unknown_time_are_remarked(rng):
+    times = np.where(np.arange(20) < 3, np.nan, np.arange(20.0))
+    dynamics = make_dynamics(rng, rng.standard_normal(20), times=times)
+    report = associate(dynamics, {"ph": rng.standard_normal(20)}, n_permutations=99)
+    assert report.remarks == (
+        "ph: 3 of 20 runs do not tell when they were started, so all are taken for "
+        "independent",
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_properties", "message"),
+    [
+        (3, 1, "so few independent observations give no adjusted p-value below 0.17"),
+        (15, 6, "so few permutations give no adjusted p-value below 0.06"),
+    ],
+    ids=["samples", "permutations"],
+)
+def test_answers_that_cannot_count_are_remarked(rng, n_samples, n_properties, message):
+    samples = np.repeat(np.arange(n_samples), 5)
+    rate = rng.standard_normal(len(samples))
+    properties = {f"ph{i}": samples.astype(float) for i in range(n_properties)}
+    dynamics = make_dynamics(rng, rate, groups=samples)
+    report = associate(dynamics, properties, n_permutations=99)
+    assert report.remarks[0] == f"ph0: {message}, whatever they show"
+    assert len(report.remarks) == n_properties
 
 
 def test_unknown_values_are_left_out(rng):

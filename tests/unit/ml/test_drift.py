@@ -6,8 +6,9 @@ from scipy.stats import binom
 
 from ainerd_bluesky.errors import FingerprintError
 from ainerd_bluesky.ml.drift import (
+    DriftReport,
     drift_report,
-    novelty_test,
+    novelty_tests,
     outlier_test,
     shift_test,
 )
@@ -24,7 +25,7 @@ def test_alarm_is_raised_as_rarely_as_it_should_be():
         drift_report(
             cloud(60, seed),
             cloud(12, 1000 + seed),
-            novelty=np.random.default_rng(seed).random(12),
+            novelty=np.split(np.random.default_rng(seed).random(72), [60]),
             alpha=0.1,
             n_permutations=199,
         )
@@ -80,13 +81,61 @@ def test_repeats_of_one_scan_do_not_hide_each_other():
     ("n_novel", "is_rare"), [(0, False), (1, False), (5, True), (50, True)]
 )
 def test_novel_runs_are_counted(n_novel, is_rare):
-    novelty = np.r_[np.ones(n_novel), np.full(50 - n_novel, 0.5)]
+    novelty = np.r_[np.ones(n_novel), np.full(50 - n_novel, 0.5), np.nan]
 
-    test = novelty_test(novelty)
+    (test,) = novelty_tests((), novelty)
 
     assert test.value == n_novel / 50
     assert test.p_value == pytest.approx(binom.sf(n_novel - 1, 50, 0.01))
     assert (test.p_value < 0.01) == is_rare
+
+
+def run_novelties(rng, n_runs, n_q_bins, share):
+    """Draw the novelty of runs whose q-bins share a part of theirs."""
+    own = rng.random((n_runs, n_q_bins))
+    return np.where(rng.random((n_runs, 1)) < share, own[:, :1], own).mean(axis=1)
+
+
+@pytest.mark.parametrize("n_known", [0, 100, 1000])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_novelty_raises_the_alarm_as_rarely_as_it_should(n_known, share):
+    rng = np.random.default_rng(0)
+
+    p_values = [
+        novelty_tests(
+            run_novelties(rng, n_known, 6, share), run_novelties(rng, 100, 6, share)
+        )[0].p_value
+        for _ in range(300)
+    ]
+
+    assert np.sum(np.array(p_values) < 0.05) <= binom.ppf(0.999, 300, 0.05)
+
+
+def test_runs_more_novel_than_the_known_ones_are_found_below_any_fixed_limit():
+    rng = np.random.default_rng(0)
+    known = run_novelties(rng, 500, 6, 0.0)
+    novelty = np.r_[np.full(8, 0.93), run_novelties(rng, 42, 6, 0.0)]
+
+    (test,) = novelty_tests(known, novelty)
+
+    assert test.p_value < 1e-4
+    assert "more so than 99% of the known ones" in test.sentence
+    assert novelty_tests((), novelty)[0].value == 0
+
+
+@pytest.mark.parametrize("unknown", [(), np.full(3, np.nan)], ids=["none", "nan"])
+def test_unknown_novelty_is_no_test(unknown):
+    assert novelty_tests(np.ones(30), unknown) == []
+    names = [
+        test.name
+        for test in drift_report(cloud(30, 0), cloud(3, 1), novelty=((), unknown)).tests
+    ]
+    assert names == ["outliers", "shift"]
+
+
+def test_nothing_to_compare_with_is_no_verdict():
+    report = DriftReport(0, 4, (), 0.01)
+    assert report.sentence == "Unknown: nothing to compare 4 runs with."
 
 
 def test_share_beyond_is_told_with_the_limit_it_has():
@@ -111,7 +160,7 @@ def test_same_seed_gives_the_same_report():
 @pytest.mark.parametrize(
     ("novelty", "sentence"),
     [
-        (None, "No drift: 40 incoming runs look like 80 known ones."),
+        ((), "No drift: 40 incoming runs look like 80 known ones."),
         (
             np.full(40, 0.5),
             "No drift: 40 incoming runs look like 80 known ones and what the model was "
@@ -121,7 +170,7 @@ def test_same_seed_gives_the_same_report():
     ids=["known", "known-and-trained"],
 )
 def test_quiet_report_says_what_was_compared(novelty, sentence):
-    report = drift_report(cloud(80, 0), cloud(40, 1), novelty=novelty)
+    report = drift_report(cloud(80, 0), cloud(40, 1), novelty=((), novelty))
     assert report.sentence == sentence
 
 

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-from scipy.stats import false_discovery_control, kstest
+from scipy.stats import kstest
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml.dependence import spearman
 from ainerd_bluesky.ml.exchange import (
     Exchange,
-    adjusted_p_values,
     draw_exchanges,
     joint_p_values,
     lowest_p_value,
@@ -133,6 +132,24 @@ def test_exchange_suits_the_property(values, times, exchange):
 
 
 @pytest.mark.parametrize(
+    ("groups", "times", "exchange"),
+    [
+        ("abcd", [3, 0, 1, 2], Exchange.TIME),
+        ("abccd", [0, 1, 2, 3, 4], Exchange.TIME),
+        ("aabbc", [0, 1, 2, 3, 4], Exchange.GROUPS),
+        ("abcd", None, Exchange.GROUPS),
+        ("abcd", [0, 1, 2, np.nan], Exchange.GROUPS),
+    ],
+    ids=["alone", "most alone", "few alone", "no times", "a time is missing"],
+)
+def test_rows_that_stand_alone_are_shifted_along_time(groups, times, exchange):
+    groups = np.array(list(groups))
+    values = np.unique(groups, return_inverse=True)[1].astype(float)
+    times = None if times is None else np.array(times, float)
+    assert suitable_exchange(values, groups, times) is exchange
+
+
+@pytest.mark.parametrize(
     ("exchange", "values", "lowest"),
     [
         (Exchange.GROUPS, [1, 1, 2, 2, 3, 3], 1 / 6),
@@ -145,13 +162,6 @@ def test_few_observations_have_a_lowest_p_value(exchange, values, lowest):
     groups = np.array([0, 0, 1, 1, 2, 2])
     found = lowest_p_value(exchange, np.array(values, float), groups)
     assert found == pytest.approx(lowest)
-
-
-def test_adjustment_is_that_of_scipy(rng):
-    p_values = rng.random(40) ** 2
-    np.testing.assert_allclose(
-        adjusted_p_values(p_values), false_discovery_control(p_values)
-    )
 
 
 def test_joint_p_values_allow_for_many_measures(rng):

@@ -62,14 +62,25 @@ def test_history_keeps_what_was_forgotten():
 
 
 @pytest.mark.parametrize(
-    "word", ["Gel", "-gel", "", "weak gel", "gel/1", "gél", *(str(w) for w in Label)]
+    "word",
+    [
+        "Gel",
+        "-gel",
+        "3",
+        "7k",
+        "",
+        "weak gel",
+        "gel/1",
+        "gél",
+        *(str(w) for w in Label),
+    ],
 )
 def test_word_that_cannot_be_given(word):
     with pytest.raises(NamingError, match=r"small letters|built in"):
         check_word(word)
 
 
-@pytest.mark.parametrize("word", ["gel", "7k", "weak-gel-2"])
+@pytest.mark.parametrize("word", ["gel", "k7", "weak-gel-2"])
 def test_word_that_can_be_given(word):
     check_word(word)
 
@@ -99,13 +110,26 @@ def test_words_are_those_of_the_model_that_was_named_with():
     assert told().for_model(MODEL) is None
 
 
-def test_examples_of_one_word_add_up():
-    words = told(naming("gel", (0.0, 0.0), 1), naming("gel", (4.0, 8.0), 3)).for_model(
-        MODEL
-    )
+def test_word_given_twice_keeps_both_places():
+    acts = [naming("gel", (0.0, 0.0), 1), naming("foam"), naming("gel", (4.0, 8.0), 3)]
 
-    np.testing.assert_allclose(words.means, [[3.0, 6.0]])
-    np.testing.assert_array_equal(words.n_examples, [4])
+    words = told(*acts).for_model(MODEL)
+
+    assert words.words == ("foam", "gel", "gel")
+    np.testing.assert_array_equal(words.means, [[3.0, 4.0], [0.0, 0.0], [4.0, 8.0]])
+    np.testing.assert_array_equal(words.n_examples, [5, 1, 3])
+
+
+def test_same_examples_given_again_count_once():
+    once, twice = told(naming("gel")), told(naming("gel"), naming("gel"))
+
+    assert twice.for_model(MODEL).sha256 == once.for_model(MODEL).sha256
+    assert len(twice.history) == 2
+
+
+def test_word_of_fingerprints_of_another_size():
+    with pytest.raises(NamingError, match=r"'gel' has 3 components.*--forget gel"):
+        told(naming("gel", (1.0, 2.0, 3.0))).for_model(MODEL)
 
 
 def test_renaming_changes_the_hash_and_renaming_back_restores_it():
@@ -122,7 +146,25 @@ def test_json_gives_the_act_back():
     assert Naming.from_json(naming("gel").to_json()) == naming("gel")
 
 
-@pytest.mark.parametrize("document", [{}, {**naming("gel").to_json(), "colour": 1}])
-def test_document_that_is_no_act_of_naming(document):
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("colour", 1),
+        ("action", "praise"),
+        ("action", "rename"),
+        ("word", None),
+        ("mean", ["far"]),
+        ("mean", [float("nan"), 1.0]),
+        ("mean", []),
+        ("n_examples", 0),
+        ("n_examples", "five"),
+    ],
+)
+def test_document_that_is_no_act_of_naming(key, value):
     with pytest.raises(NamingError, match="no act of naming"):
-        Naming.from_json(document)
+        Naming.from_json({**naming("gel").to_json(), key: value})
+
+
+def test_document_without_anything_is_no_act_of_naming():
+    with pytest.raises(NamingError, match="no act of naming"):
+        Naming.from_json({})

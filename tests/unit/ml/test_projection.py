@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from ainerd_bluesky.errors import ModelError
 from ainerd_bluesky.ml.projection import (
     FrozenProjection,
+    is_discriminable,
     load_projection,
     save_projection,
 )
@@ -94,6 +95,30 @@ def test_what_cannot_be_projected_is_named(labelled, method, n, words, message):
     chosen = np.isin(y, sorted(set(y))[:words])
     with pytest.raises(ValueError, match=message):
         FrozenProjection(n, method=method).fit(Z[chosen], y[chosen])
+
+
+def test_labels_without_scatter_are_told_the_other_method():
+    Z = np.repeat(np.eye(4), 2, axis=0)
+    with pytest.raises(ValueError, match=r'8 samples of 4 labels .* method="pca"'):
+        FrozenProjection(method="discriminant").fit(Z, np.repeat(list("abcd"), 2))
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_enough"),
+    [
+        ([6, 6, 4], True),
+        ([6, 6, 3], False),
+        ([8, 8, 1], False),
+        ([20, 20], False),
+        ([1, 1, 1], False),
+    ],
+    ids=["enough", "few", "single", "two-labels", "young-catalog"],
+)
+def test_discriminant_needs_company(counts, is_enough):
+    y = np.repeat(list("abc")[: len(counts)], counts)
+    Z = np.random.default_rng(0).normal(size=(len(y), 5))
+
+    assert is_discriminable(Z, y) is is_enough
 
 
 @pytest.mark.parametrize(

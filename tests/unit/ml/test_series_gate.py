@@ -1,5 +1,6 @@
 """The gate for detector series: features, judgement, files, commands."""
 
+import functools
 import json
 
 import numpy as np
@@ -8,9 +9,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from typer.testing import CliRunner
 
 from ainerd_bluesky.errors import FileFormatError, FrameStackError, ModelError
+from ainerd_bluesky.ml import gate_figures
 from ainerd_bluesky.ml.commands import model_app
 from ainerd_bluesky.ml.gate_figures import measure_gate
 from ainerd_bluesky.ml.series_data import SeriesSet, read_series_set
+from ainerd_bluesky.ml.series_faults import find_faults, has_fault
 from ainerd_bluesky.ml.series_features import (
     CHANNELS,
     FEATURES,
@@ -18,6 +21,7 @@ from ainerd_bluesky.ml.series_features import (
     series_features,
 )
 from ainerd_bluesky.ml.series_gate import SeriesGate, load_gate, save_gate
+from ainerd_bluesky.ml.series_verdicts import judge_series
 
 NAMES = [feature.name for feature in FEATURES]
 
@@ -35,8 +39,9 @@ def drifting_series(rng, n_frames=200):
     return series
 
 
-@pytest.fixture
-def labelled(rng):
+@pytest.fixture(scope="module")
+def labelled():
+    rng = np.random.default_rng(3)
     series = [good_series(rng) for _ in range(25)]
     series += [drifting_series(rng) for _ in range(25)]
     return SeriesSet(
@@ -45,6 +50,11 @@ def labelled(rng):
         rois=np.full(50, "roi1"),
         labels=np.array(["normal"] * 25 + ["anomaly"] * 25),
     )
+
+
+@pytest.fixture(scope="module")
+def trained(labelled):
+    return SeriesGate().fit(labelled.features(), labelled.labels == "normal")
 
 
 def write_series(path, data):
@@ -66,10 +76,6 @@ def test_features_are_finite_for_any_length(rng, n_frames):
     features = series_features(good_series(rng, n_frames))
     assert features.shape == (len(FEATURES),)
     assert np.isfinite(features).all()
-
-
-def test_constant_series_has_features():
-    assert np.isfinite(series_features(np.ones((7, 50)))).all()
 
 
 def test_features_do_not_know_the_brightness(rng):
@@ -129,20 +135,79 @@ def test_regions_that_jump_together_are_one_scan(rng):
     assert (scans[0] == scans[1], scans[0] == scans[2]) == (True, False)
 
 
-def test_reason_names_what_speaks_against_the_series(labelled, rng):
-    gate = SeriesGate().fit(labelled.features(), labelled.labels == "normal")
+def test_reason_names_what_speaks_against_the_series(trained, rng):
     spoilt = series_features(drifting_series(rng))[None]
-    assert not gate.passes(spoilt)[0]
-    (reasons,) = gate.reasons(spoilt)
+    assert not trained.passes(spoilt)[0]
+    (reasons,) = trained.reasons(spoilt)
     assert len(reasons) == 3
     assert all(", of good series " in reason for reason in reasons)
     channels = ("mean intensity", "contrast", "centre of mass in x")
     assert any(words in " ".join(reasons) for words in channels)
 
 
-def test_good_series_passes(labelled, rng):
-    gate = SeriesGate().fit(labelled.features(), labelled.labels == "normal")
-    assert gate.passes(series_features(good_series(rng))[None])[0]
+def test_good_series_passes(trained, rng):
+    assert trained.passes(series_features(good_series(rng))[None])[0]
+
+
+def frozen(series, share):
+    n_kept = round(len(series[0]) * (1 - share))
+    return np.where(np.arange(len(series[0])) < n_kept, series, series[:, [n_kept]])
+
+
+def steady(series, channel):
+    series = series.copy()
+    series[channel] = np.median(series[channel])
+    return series
+
+
+FAULTY = {
+    "dead": (np.zeros_like, "without intensity"),
+    "negative": (lambda series: -series, "without intensity"),
+    "dark_half": (lambda series: series * (np.arange(200) % 2), "without intensity"),
+    "constant": (np.ones_like, "repeats the one before"),
+    "saturated": (
+        lambda series: np.where(np.arange(7)[:, None] == 1, 0.0, 0 * series + 65535),
+        "repeats the one before",
+    ),
+    "one_frame": (lambda series: frozen(series, 1.0), "repeats the one before"),
+    "frozen_late": (lambda series: frozen(series, 0.1), "repeats the one before"),
+    "every_frame_twice": (
+        lambda series: np.repeat(series[:, ::2], 2, axis=1),
+        "repeats the one before",
+    ),
+    "maximum": (lambda series: steady(series, 2), "brightest pixel is the same"),
+    "intensity": (lambda series: steady(series, 0), "mean intensity stands still"),
+    "contrast": (lambda series: steady(series, 1), "contrast of the pixels"),
+    "centre": (lambda series: steady(series, 4), "centre of mass in y stands still"),
+    "rounding": (
+        lambda series: np.median(series, 1)[:, None] + 1e-9 * series,
+        "repeats the one before",
+    ),
+}
+
+
+@pytest.mark.parametrize(("spoil", "reason"), FAULTY.values(), ids=FAULTY.keys())
+def test_series_too_steady_to_be_true_is_held_back(trained, rng, spoil, reason):
+    X = series_features(spoil(good_series(rng)))[None]
+    for gate in (trained, load_gate()):
+        assert gate.predict_proba(X)[0, 1] == 0.0
+        assert not gate.passes(X)[0]
+        assert reason in "; ".join(gate.reasons(X)[0][:2])
+
+
+@pytest.mark.parametrize("n_frames", [16, 200, 5000])
+@pytest.mark.parametrize("make", [good_series, drifting_series])
+def test_series_that_varies_has_no_fault(rng, make, n_frames):
+    X = series_features(make(rng, n_frames))[None]
+    assert find_faults(X) == [[]]
+    assert not has_fault(X)[0]
+
+
+def test_no_measured_good_series_has_a_fault(shared_data):
+    data = read_series_set(shared_data / "csx_series" / "train.npz")
+    some = np.flatnonzero(data.labels == "normal")[::8]
+    X = [series_features(data.series[index]) for index in some]
+    assert not has_fault(X).any()
 
 
 def test_gate_of_other_features_gives_no_reasons(rng):
@@ -151,12 +216,11 @@ def test_gate_of_other_features_gives_no_reasons(rng):
         gate.reasons(np.zeros((1, 3)))
 
 
-def test_saved_gate_gives_the_same_answers(labelled, tmp_path):
+def test_saved_gate_gives_the_same_answers(trained, labelled, tmp_path):
     X = labelled.features()
-    gate = SeriesGate().fit(X, labelled.labels == "normal")
-    loaded = load_gate(save_gate(gate, tmp_path / "gate.json", {}))
-    np.testing.assert_array_equal(loaded.predict_proba(X), gate.predict_proba(X))
-    np.testing.assert_array_equal(loaded.passes(X), gate.passes(X))
+    loaded = load_gate(save_gate(trained, tmp_path / "gate.json", {}))
+    np.testing.assert_array_equal(loaded.predict_proba(X), trained.predict_proba(X))
+    np.testing.assert_array_equal(loaded.passes(X), trained.passes(X))
 
 
 @pytest.mark.parametrize(
@@ -192,18 +256,58 @@ def test_damaged_file_of_series_is_refused(labelled, tmp_path, name):
         read_series_set(path)
 
 
-def test_file_that_is_none_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "content", [b"PK no archive", b"frame, intensity", b""], ids=["zip", "csv", "empty"]
+)
+def test_file_that_is_none_is_refused(tmp_path, content):
     path = tmp_path / "series.npz"
-    path.write_bytes(b"PK no archive")
-    with pytest.raises(FileFormatError, match="holds no detector series"):
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"numbers and text$"):
         read_series_set(path)
 
 
-def test_measure_separates_what_is_separable(labelled):
-    figures = measure_gate(labelled, n_repeats=1)
-    assert figures["by_file"]["recall"] == 1.0
-    assert figures["by_file"]["false_discovery"] == 0.0
-    assert figures["by_scan"]["auc"] == 1.0
+def test_python_objects_are_not_loaded(labelled, tmp_path):
+    path = write_series(tmp_path / "series.npz", labelled)
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, "roi": arrays["roi"].astype(object)})
+    with pytest.raises(FileFormatError, match=r"numbers and text$"):
+        read_series_set(path)
+
+
+@pytest.mark.parametrize("name", ["offset", "sigma_y_ts"])
+def test_missing_array_is_named(labelled, tmp_path, name):
+    path = write_series(tmp_path / "series.npz", labelled)
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{key: arrays[key] for key in arrays if key != name})
+    with pytest.raises(FileFormatError, match=f"no array '{name}'"):
+        read_series_set(path)
+
+
+def with_broken(data):
+    """Add a series that cannot be described."""
+    broken = np.full((7, 50), np.nan)
+    return SeriesSet(
+        (*data.series, broken),
+        np.append(data.filenames, "broken.h5"),
+        np.append(data.rois, "roi9"),
+        np.append(data.labels, "anomaly"),
+    )
+
+
+def test_features_name_the_series_that_has_none(labelled):
+    with pytest.raises(FrameStackError, match=r"^file broken.h5, region roi9: 50 of"):
+        with_broken(labelled).features()
+
+
+def test_broken_series_does_not_stop_the_others(trained, labelled):
+    *others, broken = judge_series(trained, with_broken(labelled))
+    assert [verdict.passes for verdict in others] == [True] * 25 + [False] * 25
+    assert not any(verdict.reasons for verdict in others[:25])
+    assert (broken.filename, broken.roi) == ("broken.h5", "roi9")
+    assert (broken.good, broken.passes) == (None, False)
+    assert "50 of 50 readings of intensity" in broken.reasons[0]
 
 
 def test_measure_takes_labels(labelled):
@@ -214,19 +318,51 @@ def test_measure_takes_labels(labelled):
         measure_gate(bare)
 
 
-def test_trained_gate_checks_a_file(labelled, tmp_path):
+def check_series(data, gate, tmp_path, *options):
+    data = write_series(tmp_path / "s.npz", data)
+    gate = save_gate(gate, tmp_path / "gate.json", {})
+    return CliRunner().invoke(
+        model_app, ["check-series", str(data), "--gate", str(gate), *options]
+    )
+
+
+def test_command_shows_every_series(trained, labelled, tmp_path):
+    shown = check_series(with_broken(labelled), trained, tmp_path)
+    assert shown.output.count("passes") == 25
+    # The title of the column cannot be mistaken for a verdict.
+    assert shown.output.count("held") == 26
+    assert shown.exit_code == 1
+
+
+def test_command_prints_json(trained, labelled, tmp_path):
+    good = SeriesSet(
+        labelled.series[:2],
+        labelled.filenames[:2],
+        labelled.rois[:2],
+        labelled.labels[:2],
+    )
+    printed = check_series(good, trained, tmp_path, "--json")
+    first, _ = json.loads(printed.output)
+    assert (first["filename"], first["passes"], first["reasons"]) == ("0.h5", True, [])
+    assert printed.exit_code == 0
+
+
+def test_command_trains_a_gate(labelled, tmp_path, monkeypatch):
+    once = functools.partial(measure_gate, n_repeats=1)
+    monkeypatch.setattr(gate_figures, "measure_gate", once)
     data, gate = write_series(tmp_path / "s.npz", labelled), tmp_path / "gate.json"
     arguments = ["train-gate", "--data", str(data), "--output", str(gate)]
     done = CliRunner().invoke(model_app, arguments, catch_exceptions=False)
     assert "EllipticEnvelope" in done.output
-    shown = CliRunner().invoke(
-        model_app, ["check-series", str(data), "--gate", str(gate)]
-    )
-    assert shown.output.count("passes") == 25
-    # The title of the column cannot be mistaken for a verdict.
-    assert shown.output.count("held") == 25
+    assert load_gate(gate).passes(labelled.features()).sum() == 25
+    # What is separable is separated.
+    figures = json.loads(gate.read_text())["figures"]
+    by_file, by_scan = figures["by_file"], figures["by_scan"]
+    assert (by_file["recall"], by_file["false_discovery"]) == (1.0, 0.0)
+    assert by_scan["auc"] == 1.0
 
 
+@pytest.mark.slow
 def test_gate_reaches_its_aim_on_measured_series(shared_data):
     data = read_series_set(shared_data / "csx_series" / "train.npz")
     figures = measure_gate(data, n_repeats=1)
@@ -240,7 +376,11 @@ def test_gate_reaches_its_aim_on_measured_series(shared_data):
 def test_shipped_gate_states_its_figures():
     from ainerd_bluesky.ml.series_gate import SHIPPED_GATE
 
-    figures = json.loads(SHIPPED_GATE.read_text())["figures"]["by_file"]
-    assert figures["recall"] >= 0.985
-    assert figures["false_discovery"] <= 0.03
-    assert figures["auc"] >= 0.97
+    figures = json.loads(SHIPPED_GATE.read_text())["figures"]
+    by_file, by_scan = figures["by_file"], figures["by_scan"]
+    assert by_file["recall"] >= 0.985
+    assert by_file["false_discovery"] <= 0.03
+    assert by_file["auc"] >= 0.97
+    # Scans never seen: what documentation says beside it.
+    assert by_scan["recall"] >= 0.982
+    assert by_scan["false_discovery"] <= 0.05

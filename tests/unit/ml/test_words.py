@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,23 @@ def test_shares_of_all_words_add_up_to_one_at_most(rng):
     totals = [sum(row.values()) for row in shares]
     assert max(totals) <= 1 + 1e-12
     assert min(totals) < 0.01
+
+
+def test_word_given_to_two_far_places_is_at_both_and_not_between():
+    once = words_at(at(0, 8), at(0, -8))
+    gel = replace(once, words=("gel", "gel"))
+
+    shares = gel.shares(np.array([at(0, 8), at(0, -8), at(0)]))
+
+    assert [row["gel"] for row in shares] == pytest.approx([1, 1, 0], abs=2e-3)
+
+
+def test_word_given_twice_is_no_more_probable_than_one_given_once():
+    words = replace(words_at(at(0, 8), at(0, 8)), words=("gel", "gel"))
+
+    (shares,) = words.shares(at(0, 4)[None])
+
+    assert shares["gel"] == pytest.approx(0.5, abs=2e-3)
 
 
 def test_whitening_sets_the_scale_of_distances():

@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from ainerd_bluesky.ml.association import Dynamics, associate
 from tiled_adapters.association_picture import draw_associations
+from tiled_adapters.embedding_picture import label_colours
 
 
 @pytest.fixture
@@ -29,10 +31,10 @@ def make_dynamics(rng, labels, *, is_known=True):
     )
 
 
-def draw(dynamics, path):
-    properties = {"stress": np.log(dynamics.physics["relaxation_rate"]) + 3}
-    if np.isnan(properties["stress"]).any():
-        properties = {"stress": np.arange(20.0)}
+def draw(dynamics, path, name="stress"):
+    properties = {name: np.log(dynamics.physics["relaxation_rate"]) + 3}
+    if np.isnan(properties[name]).any():
+        properties = {name: np.arange(20.0)}
     report = associate(dynamics, properties, n_permutations=99)
     draw_associations(dynamics, properties, report, path)
 
@@ -53,6 +55,21 @@ def test_panels_say_what_is_missing(rng, titles, tmp_path):
     ]
 
 
-def test_picture_is_a_png(rng, tmp_path):
-    draw(make_dynamics(rng, ["aging", ""] * 10), tmp_path / "a.png")
+def test_labels_have_the_colours_of_the_map(rng, monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda figure, *_, **__: figures.append(figure)
+    )
+    draw(make_dynamics(rng, ["static", ""] * 10), tmp_path / "a.png")
+    (legend,) = figures[0].legends
+    drawn = {
+        text.get_text(): to_hex(handle.get_color())
+        for text, handle in zip(legend.get_texts(), legend.legend_handles, strict=True)
+    }
+    assert drawn == {**label_colours(["static"]), "none": "#999999"}
+
+
+@pytest.mark.parametrize("name", ["$", r"$\frac$ long" * 9])
+def test_picture_is_a_png(rng, tmp_path, name):
+    draw(make_dynamics(rng, ["aging", name, "", "a$"] * 5), tmp_path / "a.png", name)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

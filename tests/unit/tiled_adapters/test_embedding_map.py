@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -58,7 +59,8 @@ def test_labels_have_colours_of_their_own_that_never_change():
     everything = label_colours([*words, "gel-like", "foam"])
 
     assert len(set(everything.values())) == len(words) + 2
-    assert label_colours(["static"]) == {"static": everything["static"]}
+    for word, colour in everything.items():
+        assert label_colours([word]) == {word: colour}
 
 
 def test_thumbnail_is_not_washed_out_by_the_diagonal():
@@ -81,6 +83,16 @@ def test_picture_shows_points_and_typical_maps(embedding_map, tmp_path):
     n_rows, n_columns, _ = picture.shape
     assert n_columns > 1000
     assert n_rows > 900
+
+
+def test_words_of_the_beamline_are_no_formulas(embedding_map, tmp_path):
+    words = {"gel-like": r"$\frac{1$ " + "very " * 12 + "long", "static": "$x"}
+    embedding_map.runs["label"] = embedding_map.runs["label"].replace(words)
+    named = replace(embedding_map, model=r"$\model$ 1.0")
+
+    draw_embedding_map(named, tmp_path / "map.png")
+
+    assert matplotlib.image.imread(tmp_path / "map.png").shape[1] > 1000
 
 
 def test_page_holds_everything_and_no_text_ends_the_script(embedding_map, tmp_path):

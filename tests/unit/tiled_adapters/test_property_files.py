@@ -44,10 +44,19 @@ def test_last_step_before_a_run_counts(table, start):
     assert stress(path, start=start, tolerance=300.0)[2] == 40.0
 
 
-def test_table_may_start_with_the_first_run(table):
+def test_zero_of_the_clock_may_be_a_number(table):
     path = table("time,stress\n0,10\n57,20\n")
-    assert stress(path, start="first-run")[:2] == [10.0, 10.0]
-    assert stress(path, start="first-run", tolerance=1.0)[0] == 10.0
+    assert stress(path, start=NOON + 0.5)[:2] == [10.0, 10.0]
+    assert stress(path, start=NOON, tolerance=1.0)[:2] == [10.0, 20.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"time,stress\n,5\n{NOON},10\n", "time,stress\n2026-05-04T12:00Z,10\n,5\n"],
+    ids=["seconds", "iso"],
+)
+def test_steps_without_a_time_do_not_count(table, text):
+    assert stress(table(text))[:2] == [10.0, 10.0]
 
 
 @pytest.mark.parametrize(
@@ -77,12 +86,23 @@ def test_rows_may_belong_to_samples_and_runs(table, text, on):
     assert np.isnan(found[1])
 
 
+def test_names_are_compared_letter_by_letter(table):
+    runs = RUNS.assign(sample=["001", "1", None])
+    path = table("sample,stress\n 001 ,3\nNone,4\nnan,5\n,6\n,7\n")
+    found = stress(path, runs, on="sample")
+    assert found[0] == 3.0
+    assert np.isnan(found[1:]).all()
+
+
 @pytest.mark.parametrize(
     ("text", "how", "message"),
     [
         ("time,torque\n0,1\n", {}, r"no column 'stress', only time, torque"),
         ("stress,x\n1,2\n", {}, r"no column 'time', only stress, x"),
         ("time,stress\n0,1\n", {}, r"from 1970-.*own needs to be told when that was"),
+        (f"time,stress\n{NOON * 1000},1\n", {}, r"milliseconds have to be divided"),
+        ("time,stress\n1e30,1\n,2\n", {}, r"from 1e\+30 s to 1e\+30 s"),
+        ("time,stress\n,1\n,2\n", {}, r"time is empty in every row"),
         ("time,stress\n0,1\n", {"start": "noon"}, r"start of the table is 'noon'"),
         ("time,stress\nnow,1\n", {}, r"is 'now', not like 2026-"),
         (
@@ -95,9 +115,23 @@ def test_rows_may_belong_to_samples_and_runs(table, text, on):
             {"on": "sample"},
             r"it has 'glass', the first run",
         ),
+        ("sample,stress\n,1\n", {"on": "sample"}, r"sample is empty in every row"),
         ("sample,stress\ngel,high\n", {"on": "sample"}, r"does not hold numbers"),
     ],
-    ids=["column", "time", "clock", "start", "times", "twice", "no match", "text"],
+    ids=[
+        "column",
+        "time",
+        "clock",
+        "milliseconds",
+        "no date",
+        "no times",
+        "start",
+        "times",
+        "twice",
+        "no match",
+        "no names",
+        "text",
+    ],
 )
 def test_table_that_does_not_fit(table, text, how, message):
     with pytest.raises(ConfigError, match=message):
@@ -120,7 +154,7 @@ def test_file_that_is_no_table(table, tmp_path):
 def test_time_steps_of_a_real_rheometer(shared_data):
     path = shared_data / "aps8idi_rheo" / "rheology.csv"
     runs = pd.DataFrame({"time": NOON + 57.0 * np.arange(50)})
-    file = PropertyFile(path, start="first-run", tolerance=10.0)
+    file = PropertyFile(path, start=NOON, tolerance=10.0)
     columns = file.values(["shear_rate", "shear_stress"], runs)
     assert np.isfinite(columns["shear_stress"]).all()
     # Sheared at 30/s first, and at rest in the end.

@@ -3,14 +3,21 @@ import pytest
 from tiled.structures.array import ArrayStructure, BuiltinDtype
 from tiled.validation_registration import ValidationError
 
+from ainerd_bluesky.ml.naming import Naming
 from tiled_adapters.specs import (
+    CLUSTERS,
     MODEL,
+    MODEL_DECISION,
+    NAMING,
     RESULT,
     TWO_TIME,
+    validate_clusters,
+    validate_decision,
     validate_model,
     validate_result,
     validate_two_time,
 )
+from tiled_adapters.vocabulary import validate_naming
 
 GOOD = {"run_uid": "x", "status": "writing"}
 BEGUN = {
@@ -18,15 +25,17 @@ BEGUN = {
     "version": "1",
     "sha256": "0",
     "format_version": 1,
+    "n_bytes": 8,
     "status": "writing",
 }
-CHANGE = {"stage": "candidate", "who": "me", "when": "now", "why": "so"}
+REGISTERED = {"who": "me", "when": "now", "why": "so"}
+DECISION = {"version": "1", "action": "promote", **REGISTERED}
 WHOLE = {
     **BEGUN,
     "status": "complete",
     "stage": "candidate",
-    "history": [CHANGE],
-    "card": {},
+    "registered": REGISTERED,
+    "card": {"sha256": "0"},
 }
 
 
@@ -87,11 +96,75 @@ def test_good_model_passes(metadata):
         ({**BEGUN, "sha256": ""}, "container", r"needs \['sha256'\]"),
         ({**BEGUN, "status": "done"}, "container", "status must be"),
         ({**WHOLE, "stage": "best"}, "container", "stage must be .* got 'best'"),
-        ({**WHOLE, "history": []}, "container", "must list changes"),
-        ({**WHOLE, "history": [{"stage": "retired"}]}, "container", "says .*'why'"),
+        ({**BEGUN, "n_bytes": 10**12}, "container", "n_bytes must be"),
+        ({**WHOLE, "registered": {"who": "me"}}, "container", "says .*'why'"),
+        (
+            {**WHOLE, "registered": {**REGISTERED, "odd": ""}},
+            "container",
+            "says .*'why'",
+        ),
         ({**WHOLE, "card": None}, "container", "needs a card"),
     ],
 )
 def test_bad_model_is_refused(metadata, family, message):
     with pytest.raises(ValidationError, match=message):
         validate_model(MODEL, metadata, None, family, None)
+
+
+FOUND = {
+    "status": "complete",
+    **dict.fromkeys(
+        ("model_sha256", "next_id", "query", "parent", "previous", "published")
+    ),
+}
+ACT = {
+    "number": 0,
+    "naming": Naming("name", "gel", "ann", "now", mean=(1.0,), n_examples=1).to_json(),
+}
+
+
+@pytest.mark.parametrize(
+    ("validate", "spec", "metadata"),
+    [
+        (validate_clusters, CLUSTERS, {"status": "writing"}),
+        (validate_clusters, CLUSTERS, FOUND),
+        (validate_naming, NAMING, ACT),
+    ],
+    ids=["begun", "found", "act"],
+)
+def test_good_cluster_or_act_passes(validate, spec, metadata):
+    validate(spec, metadata, None, "container", None)
+
+
+@pytest.mark.parametrize(
+    ("validate", "spec", "metadata", "message"),
+    [
+        (validate_clusters, CLUSTERS, {}, "status must be"),
+        (validate_clusters, CLUSTERS, {"status": "complete"}, "needs .*'next_id'"),
+        (validate_naming, NAMING, {**ACT, "number": None}, "needs a number"),
+        (validate_naming, NAMING, {"number": 0}, "no act of naming"),
+        (validate_naming, NAMING, {**ACT, "naming": "gel"}, "cannot be stored"),
+    ],
+)
+def test_bad_cluster_or_act_is_refused(validate, spec, metadata, message):
+    with pytest.raises(ValidationError, match=message):
+        validate(spec, metadata, None, "container", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        ({"odd": "x"}, "decision says"),
+        ({"why": 1}, "must consist of texts"),
+        ({"action": "praise"}, "action must be one of"),
+    ],
+    ids=["good", "extra", "number", "action"],
+)
+def test_decision_says_what_who_when_and_why(change, message):
+    metadata = {"number": 0, "decision": {**DECISION, **change}}
+    if message is None:
+        validate_decision(MODEL_DECISION, metadata, None, "container", None)
+        return
+    with pytest.raises(ValidationError, match=message):
+        validate_decision(MODEL_DECISION, metadata, None, "container", None)

@@ -1,92 +1,128 @@
-"""Stages follow from histories: at most one version is in production."""
-
-from datetime import UTC, datetime, timedelta
+"""Stages follow from decisions in their order: at most one version in production."""
 
 import pytest
 
 from ainerd_bluesky.errors import ModelError
-from tiled_adapters.stages import (
-    ModelVersion,
-    describe_stages,
-    in_production,
-    next_time,
-    pick_version,
-    settle,
-)
+from tiled_adapters.stages import Decision, ModelState, ModelVersion
 
 
-def at(minute):
-    return f"2026-01-01T00:{minute:02d}:00.000000+00:00"
-
-
-def change(stage, minute, replaces=None):
-    return {
-        "stage": stage,
-        "who": "me",
-        "when": at(minute),
-        "why": "so",
-        "replaces": replaces,
+def version(name, minute):
+    metadata = {
+        "registered": {"who": "me", "when": f"2026-01-01T00:{minute:02d}", "why": "so"},
+        "card": {"sha256": name * 8},
+        "n_bytes": 8,
     }
-
-
-def version(name, *changes):
-    metadata = {"history": list(changes), "card": {"sha256": name * 8}}
     return ModelVersion.from_metadata("m", name, metadata)
 
 
-REGISTERED = version("1.0", change("candidate", 1))
-OLD = version("1.1", change("candidate", 2), change("production", 5))
-NEW = version("1.2", change("candidate", 3), change("production", 6, "1.1"))
+CANDIDATES = [version("1.2", 3), version("1.0", 1), version("1.1", 2)]
 
 
-def test_the_latest_change_is_the_stage_in_whatever_order_they_arrived():
-    late = version("1.0", change("production", 9), change("retired", 4))
-    assert (late.stage, late.since) == ("production", at(9))
+def state(*decisions):
+    """Apply decisions such as ``promote 1.0``; all were made in one moment."""
+    parted = [text.split() for text in decisions]
+    made = [Decision(item, action, "ann", "now", "so") for action, item in parted]
+    return ModelState("m", CANDIDATES, made)
 
 
-def test_of_two_in_production_the_last_one_counts():
-    assert in_production([NEW, OLD, REGISTERED]) is NEW
+def stages(found):
+    return {item.version: item.stage for item in found.versions}
 
 
-def test_none_is_in_production_among_candidates():
-    assert in_production([REGISTERED]) is None
+def rolled_back(found, decisions):
+    """Roll back as often as there is something to go back to."""
+    back = []
+    while found.before is not None and len(back) < 10:
+        back.append(found.before.version)
+        decisions = [*decisions, f"rollback {back[-1]}"]
+        found = state(*decisions)
+    return back
 
 
-def test_settled_versions_come_in_the_order_of_registration_with_one_in_production():
-    settled = settle([NEW, REGISTERED, OLD])
-    assert [(item.version, item.stage) for item in settled] == [
-        ("1.0", "candidate"),
-        ("1.1", "retired"),
-        ("1.2", "production"),
-    ]
+def test_versions_are_candidates_in_the_order_of_registration():
+    found = state()
+    assert list(stages(found)) == ["1.0", "1.1", "1.2"]
+    assert set(stages(found).values()) == {"candidate"}
+    assert (found.production, found.before) == (None, None)
 
 
-def test_two_promotions_of_one_moment_give_the_same_one_to_everybody():
-    twins = [version(name, change("production", 5)) for name in ("1.0", "1.1")]
-    assert in_production(twins).version == in_production(twins[::-1]).version == "1.1"
+def test_a_promotion_retires_the_former_and_says_so():
+    found = state("promote 1.0", "promote 1.1")
+    assert stages(found) == {"1.0": "retired", "1.1": "production", "1.2": "candidate"}
+    last = found.version("1.0").history[-1]
+    assert (last.stage, last.why) == ("retired", "replaced by 1.1: so")
 
 
-def test_a_version_knows_which_one_it_replaced():
-    assert (REGISTERED.replaced, OLD.replaced, NEW.replaced) == (None, None, "1.1")
+@pytest.mark.parametrize(
+    ("decisions", "expected"),
+    [
+        (["1.0", "1.1", "1.2"], ["1.1", "1.0"]),
+        (["1.0", "1.1", "1.0", "1.2"], ["1.0", "1.1", "1.0"]),
+        (["1.0", "1.1", "1.0", "1.1", "1.0", "1.2"], ["1.0", "1.1"] * 2 + ["1.0"]),
+        (["1.0", "1.0"], []),
+    ],
+    ids=["once", "twice", "five-rollbacks", "again"],
+)
+def test_each_rollback_takes_one_promotion_back(decisions, expected):
+    promotions = [f"promote {item}" for item in decisions]
+    assert rolled_back(state(*promotions), promotions) == expected
 
 
-def test_the_time_of_a_change_is_now():
-    assert abs(datetime.fromisoformat(next_time([])) - datetime.now(UTC)) < timedelta(
-        minutes=1
-    )
+def test_a_rollback_skips_what_somebody_retired():
+    decisions = ["promote 1.0", "promote 1.1", "promote 1.2", "retire 1.1"]
+    assert rolled_back(state(*decisions), decisions) == ["1.0"]
 
 
-def test_the_time_of_a_change_is_later_than_all_others_whatever_the_clocks_say():
-    ahead = (datetime.now(UTC) + timedelta(days=1)).isoformat(timespec="microseconds")
-    other = version("1.0", {**change("candidate", 1), "when": ahead})
-    times = [next_time([other]), ahead]
-    assert times == sorted(times, reverse=True)
-    assert times[0] != times[1]
+def test_a_promotion_makes_a_retired_version_useful_again():
+    found = state("promote 1.0", "retire 1.1", "promote 1.1", "promote 1.2")
+    assert found.before.version == "1.1"
+
+
+def test_a_second_rollback_to_the_same_version_takes_nothing_back():
+    decisions = ["promote 1.0", "promote 1.1", "promote 1.2", "rollback 1.1"]
+    once, twice = state(*decisions), state(*decisions, "rollback 1.1")
+    assert once.production.version == twice.production.version == "1.1"
+    assert once.before.version == twice.before.version == "1.0"
+
+
+def test_a_version_promoted_meanwhile_is_not_retired():
+    found = state("promote 1.0", "retire 1.0")
+    assert found.production.version == "1.0"
+
+
+def test_a_retired_version_keeps_every_reason():
+    history = state("retire 1.1", "retire 1.1").version("1.1").history
+    assert [change.stage for change in history] == ["candidate", "retired", "retired"]
+
+
+def test_a_decision_about_a_version_that_is_gone_counts_for_nothing():
+    assert state("promote 1.0", "promote 9.9").production.version == "1.0"
 
 
 def test_a_version_that_is_not_there_is_refused_with_those_that_are():
-    assert pick_version([OLD, NEW], "m", "1.2") is NEW
-    text = r"m has no version '2', only 1\.1 \(retired\), 1\.2 \(production\)"
+    text = r"m has no version '2', only 1\.0 \(candidate\), 1\.1"
     with pytest.raises(ModelError, match=text):
-        pick_version([OLD, NEW], "m", "2")
-    assert describe_stages([]) == "no version at all"
+        state().version("2")
+    assert ModelState("m", []).describe() == "no version at all"
+
+
+DECISION = {"version": "1", "action": "retire", "who": "a", "when": "b", "why": "c"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [None, {**DECISION, "odd": "x"}, {**DECISION, "why": 1}, {"action": "praise"}],
+    ids=["none", "extra", "number", "action"],
+)
+def test_an_odd_decision_is_refused(values):
+    with pytest.raises(ModelError, match="got"):
+        Decision.from_json(values)
+
+
+@pytest.mark.parametrize("lost", ["registered", "card", "n_bytes"])
+def test_an_odd_version_is_named(lost):
+    registered = {"who": "me", "when": "now", "why": "so"}
+    metadata = {"registered": registered, "card": {"sha256": "0"}, "n_bytes": 1}
+    del metadata[lost]
+    with pytest.raises(ModelError, match="m 1 is no version of a model"):
+        ModelVersion.from_metadata("m", "1", metadata)

@@ -1,0 +1,61 @@
+"""What commands have in common that take long and write files."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import Progress as Bars
+from rich.progress import TaskID
+
+from ainerd_bluesky.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tiled_adapters.summaries import Progress
+
+__all__ = ["progress_bar", "require_writable"]
+
+
+@contextmanager
+def progress_bar(what: str) -> "Iterator[Progress]":
+    """Show a bar on a terminal, from the first report on.
+
+    Parameters
+    ----------
+    what : str
+        Stands before the bar.
+
+    Yields
+    ------
+    callable
+        To be told how many are done, and of how many.
+    """
+    with Bars(console=Console(stderr=True, emoji=False), transient=True) as bars:
+        tasks: list[TaskID] = []
+
+        def report(n_done: int, n_total: int) -> None:
+            if not tasks:
+                tasks.append(bars.add_task(what))
+            bars.update(tasks[0], completed=n_done, total=n_total)
+
+        yield report
+
+
+def require_writable(path: Path) -> None:
+    """Refuse a file that could not be written, before anything is computed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    ConfigError
+        If its folder is missing or closed, or it is a folder itself.
+    """
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ConfigError(f"cannot write {path}: no such folder, or a folder itself")
