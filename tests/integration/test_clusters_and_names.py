@@ -355,6 +355,7 @@ def test_ids_stay_when_runs_arrive(own_place, model):
     assert (joined["cluster_x"] == joined["cluster_y"]).all()
 
 
+@pytest.mark.slow
 def test_named_cluster_names_old_runs_and_forgetting_brings_labels_back(
     own_place, model
 ):
