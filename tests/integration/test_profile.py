@@ -54,7 +54,9 @@ def test_an_ipython_session_has_the_callbacks(beamline_file, environment, tmp_pa
 LIVE = """
 [uid] = RE(xpcs_scan(detector, stage, samples[2], n_frames=200))
 label = ainerd.follower.follow(uid).result(timeout=200)["label"]
-print("SCANNED", ainerd.outbox.job(uid).payload["sample"], label)
+sample = ainerd.outbox.job(uid).payload["sample"]
+# In one piece: the session prints its own line from another thread.
+print(f"SCANNED {sample} {label}")
 """
 
 
