@@ -139,10 +139,7 @@ def validate_result(
         return
     if not metadata.get("run_uid"):
         raise ValidationError(f"{spec.name} needs a run_uid, got {dict(metadata)}")
-    if metadata.get("status") not in _STATES:
-        raise ValidationError(
-            f"status must be one of {_STATES}, got {metadata.get('status')!r}"
-        )
+    _check_status(metadata)
     confidence = metadata.get("confidence")
     if confidence is not None and not 0 <= confidence <= 1:
         raise ValidationError(f"confidence must be 0..1, got {confidence}")
@@ -183,12 +180,17 @@ def validate_model(
     n_bytes = metadata.get("n_bytes")
     if not isinstance(n_bytes, int) or not 0 < n_bytes <= MAX_WEIGHTS:
         raise ValidationError(f"n_bytes must be 1..{MAX_WEIGHTS}, got {n_bytes!r}")
+    _check_status(metadata)
+    if metadata["status"] == "complete":
+        _check_whole(spec, metadata)
+
+
+def _check_status(metadata: Mapping[str, Any]) -> None:
+    """Refuse a node that is neither being written nor complete."""
     if metadata.get("status") not in _STATES:
         raise ValidationError(
             f"status must be one of {_STATES}, got {metadata.get('status')!r}"
         )
-    if metadata["status"] == "complete":
-        _check_whole(spec, metadata)
 
 
 def _check_whole(spec: Spec, metadata: Mapping[str, Any]) -> None:
@@ -277,10 +279,7 @@ def validate_clusters(
     require_container(spec, entry, structure_family)
     if metadata is None:
         return
-    if metadata.get("status") not in _STATES:
-        raise ValidationError(
-            f"status must be one of {_STATES}, got {metadata.get('status')!r}"
-        )
+    _check_status(metadata)
     missing = [key for key in _FINDING if key not in metadata]
     if metadata["status"] == "complete" and missing:
         raise ValidationError(f"{spec.name} needs {missing}, got {sorted(metadata)}")
