@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from ainerd_bluesky.ml.maps import to_sample
+from ainerd_bluesky.xpcs.one_time import g2_from_two_time
 
-__all__ = ["BASELINES", "Represent", "diagonal_means", "principal_20", "raw_pixels"]
+__all__ = ["BASELINES", "Represent", "one_time", "principal_20", "raw_pixels"]
 
 Maps: TypeAlias = Sequence[NDArray[np.float32]]
 Represent: TypeAlias = Callable[[Maps], NDArray[np.floating]]
 """Maps in, one row of numbers for each out."""
 
 
-def diagonal_means(maps: Maps) -> NDArray[np.float64]:
+def one_time(maps: Maps) -> NDArray[np.float64]:
     """Average along the diagonals: g2, one number for each delay.
 
     Parameters
@@ -28,16 +29,8 @@ def diagonal_means(maps: Maps) -> NDArray[np.float64]:
     -------
     ndarray of float64, shape (n_maps, n - 1)
         Without delay zero, which holds shot noise.
-
-    Examples
-    --------
-    >>> diagonal_means([np.array([[9.0, 1.0, 2.0], [1.0, 9.0, 3.0], [2.0, 3.0, 9.0]])])
-    array([[2., 2.]])
     """
-    stack = np.stack(maps).astype(np.float64)
-    delays = range(1, stack.shape[1])
-    means = [np.diagonal(stack, lag, 1, 2).mean(axis=1) for lag in delays]
-    return np.stack(means, axis=1)
+    return g2_from_two_time(np.stack(maps))
 
 
 def raw_pixels(maps: Maps) -> NDArray[np.float32]:
@@ -77,7 +70,7 @@ def principal_20(maps: Maps) -> NDArray[np.float32]:
 
 
 BASELINES: dict[str, Represent] = {
-    "g2": diagonal_means,
+    "g2": one_time,
     "raw": raw_pixels,
     "PCA-20": principal_20,
 }
