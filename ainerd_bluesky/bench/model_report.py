@@ -30,9 +30,11 @@ def model_table(benchmark: ModelBenchmark) -> Table:
     card = benchmark.card
     table = Table(
         title=f"{card['name']} {card['version']}, sha256 {card['sha256'][:12]}",
-        caption=benchmark.machine.get("processor", ""),
+        caption="Figures of the published weights and gate are quoted, not measured; "
+        f"all others are of this run.\n{benchmark.machine.get('processor', '')}",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 1, 0, 0),
     )
     for name in ("figure", "measured", "target", "", "others", "note"):
         is_number = name in {"measured", "target"}

@@ -214,7 +214,7 @@ def _word_rows(answers: Answers, labels: NDArray[np.str_]) -> list[ModelRow]:
     )
     error = expected_calibration_error(answers.confidence, is_right)
     sure = accuracy_at_coverage(answers.confidence, is_right, _COVERAGE)
-    note = f"{len(labels)} maps; a small supervised CNN, by the issue's note: 0.90"
+    note = f"{len(labels)} maps"
     top = float(is_right.mean())
     return [
         ModelRow("words: top-1", top, 0.95, more_is_better=True, note=note),

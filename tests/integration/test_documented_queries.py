@@ -43,6 +43,6 @@ def test_documented_query_runs(name, published, tiled_server, monkeypatch, capsy
     names["results"].context.http_client.close()
 
 
-def test_query_of_the_issue_gives_map_and_run(results, published):
+def test_query_by_run_uid_gives_map_and_run(results, published):
     assert results[published]["two_time"][0].shape == (40, 40)
     assert results.run(published).metadata["start"]["uid"] == published
