@@ -55,8 +55,9 @@ LIVE = """
 [uid] = RE(xpcs_scan(detector, stage, samples[2], n_frames=200))
 label = ainerd.follower.follow(uid).result(timeout=200)["label"]
 sample = ainerd.outbox.job(uid).payload["sample"]
-# In one piece: the session prints its own line from another thread.
-print(f"SCANNED {sample} {label}")
+# Not printed: the session prints its own line from another thread.
+import os, pathlib
+pathlib.Path(os.environ["FOUND"]).write_text(f"{sample} {label}")
 """
 
 
@@ -72,12 +73,17 @@ def test_a_scan_in_the_demo_session_shows_its_label(
         text.replace("http://127.0.0.1:8000", tiled_server.uri)
     )
     (folder / "api_key").write_text(tiled_server.api_key)
+    found = tmp_path / "found"
     said = ipython(
-        {**environment, "AINERD_DEMO": str(folder)}, "--profile=demo", "-c", LIVE
+        {**environment, "AINERD_DEMO": str(folder), "FOUND": str(found)},
+        "--profile=demo",
+        "-c",
+        LIVE,
     )
-    assert "SCANNED sample-03 " in said, said
-    label = said.partition("SCANNED sample-03 ")[2].split()[0]
-    assert re.search(rf"scan 1  sample-03  {label}.* s after the scan", said)
+    assert found.exists(), said
+    sample, label = found.read_text().split()
+    assert sample == "sample-03"
+    assert re.search(rf"scan 1  sample-03  {label}.* s after the scan", said), said
 
 
 LOAD = """
