@@ -25,12 +25,12 @@ from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.ml.verdict import bin_weights, pool
 from ainerd_bluesky.ml.words import LatentSpace, ModelWords
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.frame_reduction import reduce_events, reduce_frames
-from ainerd_bluesky.xpcs.map_quality import signal_to_noise
-from ainerd_bluesky.xpcs.map_reduction import reduce_maps
-from ainerd_bluesky.xpcs.physics import describe_relaxation
-from ainerd_bluesky.xpcs.reduction import Reduction, ReductionSettings, refused
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
+from ainerd_bluesky.xpcs.quality.map_quality import signal_to_noise
+from ainerd_bluesky.xpcs.reduction.frames import reduce_events, reduce_frames
+from ainerd_bluesky.xpcs.reduction.maps import reduce_maps
+from ainerd_bluesky.xpcs.reduction.physics import describe_relaxation
+from ainerd_bluesky.xpcs.reduction.result import Reduction, ReductionSettings, refused
 
 __all__ = [
     "Acquisition",

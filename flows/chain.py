@@ -35,7 +35,7 @@ from ainerd_bluesky.pipeline import (
     reduce_frames,
     refused,
 )
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.catalog import open_catalog
 from tiled_adapters.formats.qmap import read_partition
 from tiled_adapters.publish import ResultsPublisher

@@ -18,7 +18,7 @@ from ainerd_bluesky.figures import draw_two_time_gallery
 from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.pipeline import Analysis
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.aging import fit_relaxation_by_age
+from ainerd_bluesky.xpcs.relaxation.aging import fit_relaxation_by_age
 from flows.archive import ASSUMED, Ingested
 
 __all__ = ["draw_analysis", "print_analysis", "print_ingested", "print_json"]

@@ -17,7 +17,7 @@ from ainerd_bluesky.pipeline import (
     analyse,
     reduce_frames,
 )
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from flows.chain import is_transient, open_beamline, process_run
 from flows.models import ModelSource
 

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ainerd_bluesky.errors import AinerdError
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tests import damage
 from tests import format_writers as writers
 from tiled_adapters.files import open_hdf5

@@ -13,7 +13,7 @@ from tiled.queries import Comparison, Eq, In, Like
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.one_time import g2_from_two_time
+from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
 from tiled_adapters.fingerprints import nearest_runs
 from tiled_adapters.summaries import Progress, summary_rows
 

@@ -33,7 +33,7 @@ from tiled_adapters.naming_commands import register_naming_commands
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ainerd_bluesky.xpcs.roi import QPartition
+    from ainerd_bluesky.xpcs.data.roi import QPartition
 
 __all__ = ["register"]
 

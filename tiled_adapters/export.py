@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, UnsuitableRunError
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.client import XPCSResult, XPCSResults
 from tiled_adapters.export_layout import Exported, write_boost_corr
 from tiled_adapters.export_nexus import write_nexus_view

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.formats.qmap_layout import (
     static_q_means,
     write_bin_values,

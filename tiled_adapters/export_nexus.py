@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.export_layout import Exported
 
 __all__ = ["write_nexus_view"]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
-from ainerd_bluesky.xpcs.memory import require_memory
+from ainerd_bluesky.xpcs.machine.memory import require_memory
 
 __all__ = ["KEV_ANGSTROM", "DetectorGeometry", "DetectorModel", "q_and_phi"]
 

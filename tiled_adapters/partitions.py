@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
-from ainerd_bluesky.xpcs.roi import QPartition, sector_partition
+from ainerd_bluesky.xpcs.data.roi import QPartition, sector_partition
 from tiled_adapters.files import (
     DAMAGE,
     array_datasets,

@@ -5,7 +5,7 @@ import math
 import h5py
 
 from ainerd_bluesky.errors import FileFormatError
-from ainerd_bluesky.xpcs.memory import require_memory
+from ainerd_bluesky.xpcs.machine.memory import require_memory
 
 __all__ = ["require_plausible_size", "require_stored", "selected_bytes"]
 

@@ -19,8 +19,8 @@ from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import Asset, DataSource, Management
 
 from ainerd_bluesky.errors import FrameStackError, PartitionError
-from ainerd_bluesky.xpcs.series import PixelSeries
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.data.series import PixelSeries
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 from tiled_adapters.catalog import create_container
 from tiled_adapters.files import local_path
 from tiled_adapters.formats.adapters import CatalogNode

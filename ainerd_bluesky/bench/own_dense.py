@@ -21,11 +21,11 @@ from ainerd_bluesky.bench.measure import cpu_seconds
 from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.engines import choose_engine
 from ainerd_bluesky.xpcs import PixelSeries, multi_tau_g2
-from ainerd_bluesky.xpcs.correlation import correlate_bin
-from ainerd_bluesky.xpcs.dispatch import correlate
-from ainerd_bluesky.xpcs.one_time import OneTime
-from ainerd_bluesky.xpcs.streaming import StreamingTwoTime
-from ainerd_bluesky.xpcs.thumbnails import two_time_thumbnail
+from ainerd_bluesky.xpcs.lags.one_time import OneTime
+from ainerd_bluesky.xpcs.two_time.correlation import correlate_bin
+from ainerd_bluesky.xpcs.two_time.dispatch import correlate
+from ainerd_bluesky.xpcs.two_time.streaming import StreamingTwoTime
+from ainerd_bluesky.xpcs.two_time.thumbnails import two_time_thumbnail
 
 __all__ = ["DENSE_JOBS"]
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.bench.cases import Photons, load_photons
 from ainerd_bluesky.bench.job import Job
-from ainerd_bluesky.xpcs.event_correlation import events_g2, events_thumbnail
-from ainerd_bluesky.xpcs.events import EventSeries
+from ainerd_bluesky.xpcs.data.events import EventSeries
+from ainerd_bluesky.xpcs.two_time.event_correlation import events_g2, events_thumbnail
 
 __all__ = ["EVENT_JOBS"]
 

@@ -11,8 +11,8 @@ from ainerd_bluesky.bench.cases import Series
 from ainerd_bluesky.bench.job import Job, largest_difference
 from ainerd_bluesky.bench.measure import cpu_seconds
 from ainerd_bluesky.xpcs import multi_tau_g2
-from ainerd_bluesky.xpcs.age_lag import AgeLag
-from ainerd_bluesky.xpcs.long_scan import LongScan
+from ainerd_bluesky.xpcs.lags.age_lag import AgeLag
+from ainerd_bluesky.xpcs.lags.long_scan import LongScan
 
 __all__ = ["LONG_JOBS"]
 

@@ -22,9 +22,9 @@ from ainerd_bluesky.bench.cases import Case, Photons, Series, load_photons
 from ainerd_bluesky.bench.job import Job, largest_difference
 from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.xpcs import multi_tau_g2
-from ainerd_bluesky.xpcs.bin_events import BinEvents
-from ainerd_bluesky.xpcs.correlation import correlate_bin
-from ainerd_bluesky.xpcs.event_correlation import events_g2
+from ainerd_bluesky.xpcs.data.bin_events import BinEvents
+from ainerd_bluesky.xpcs.two_time.correlation import correlate_bin
+from ainerd_bluesky.xpcs.two_time.event_correlation import events_g2
 
 __all__ = ["PEER_JOBS", "Peer", "find_peers"]
 

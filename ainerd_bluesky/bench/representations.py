@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 
 from ainerd_bluesky.ml.maps import to_sample
-from ainerd_bluesky.xpcs.one_time import g2_from_two_time
+from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
 
 __all__ = ["BASELINES", "Represent", "one_time", "principal_20", "raw_pixels"]
 

@@ -12,7 +12,7 @@ from ophyd_async.core import StaticPathProvider, UUIDFilenameProvider
 from ainerd_bluesky.devices.detector import SimulatedXPCSDetector
 from ainerd_bluesky.devices.stage import SampleStage
 from ainerd_bluesky.profiles import beamline_path
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from ainerd_bluesky.xpcs.simulate.samples import (
     SimulatedSample,

@@ -6,12 +6,12 @@ from pkgutil import resolve_name
 import numpy as np
 
 from ainerd_bluesky.errors import ConfigError
-from ainerd_bluesky.xpcs.products import (
+from ainerd_bluesky.xpcs.data.series import Counts
+from ainerd_bluesky.xpcs.two_time.products import (
     Float32Products,
     FrameProducts,
     NumpyProducts,
 )
-from ainerd_bluesky.xpcs.series import Counts
 
 __all__ = ["best_products", "choose_engine", "load_products"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ainerd_bluesky.xpcs.products import TileBuffer, highest_count
-from ainerd_bluesky.xpcs.series import Counts
+from ainerd_bluesky.xpcs.data.series import Counts
+from ainerd_bluesky.xpcs.two_time.products import TileBuffer, highest_count
 
 __all__ = ["CudaProducts", "cuda_works"]
 

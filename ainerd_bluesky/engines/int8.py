@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ainerd_bluesky.xpcs.products import (
+from ainerd_bluesky.xpcs.data.series import Counts
+from ainerd_bluesky.xpcs.two_time.products import (
     Float32Products,
     PreparedFrames,
     TileBuffer,
     highest_count,
 )
-from ainerd_bluesky.xpcs.series import Counts
 
 __all__ = ["HIGHEST_COUNT", "Int8Products", "int8_works", "one_thread"]
 

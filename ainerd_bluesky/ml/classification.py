@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.quality.checks import Quality
 
 __all__ = ["Classification"]
 

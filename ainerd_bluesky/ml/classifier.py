@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.ml.maps import Maps, as_maps, to_sample
-from ainerd_bluesky.xpcs.map_quality import check_map
-from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.quality.checks import Quality
+from ainerd_bluesky.xpcs.quality.map_quality import check_map
 
 __all__ = ["Encoder", "LatentClassifier", "Model"]
 

@@ -21,7 +21,7 @@ from ainerd_bluesky.ml.simulated_maps import (
 from ainerd_bluesky.vocabulary import DYNAMICS, Label
 from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics, draw_dynamics, g1
 from ainerd_bluesky.xpcs.simulate.speckle import simulate_counts
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 
 __all__ = ["SceneSet", "simulate_scenes"]
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.quality.checks import Quality
 
 __all__ = [
     "Verdict",

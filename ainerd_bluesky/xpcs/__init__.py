@@ -13,42 +13,42 @@ Conventions, here and in everything that is stored:
 * q-bins are numbered from 1; 0 in a `roi_map` is a pixel that is not used.
 """
 
-from ainerd_bluesky.xpcs.age_lag import AgeLag, age_lag_map
-from ainerd_bluesky.xpcs.aging import (
-    RelaxationByAge,
-    aging_exponent,
-    fit_age_lag,
-    fit_relaxation_by_age,
-)
-from ainerd_bluesky.xpcs.bad_frames import find_bad_frames
-from ainerd_bluesky.xpcs.bin_events import BinEvents
-from ainerd_bluesky.xpcs.correlation import BinCorrelation, correlate_bin
-from ainerd_bluesky.xpcs.event_correlation import (
-    correlate_events,
-    events_g2,
-    events_thumbnail,
-)
-from ainerd_bluesky.xpcs.events import EventSeries
-from ainerd_bluesky.xpcs.frame_reduction import reduce_events, reduce_frames
-from ainerd_bluesky.xpcs.long_scan import LongScan
-from ainerd_bluesky.xpcs.map_quality import check_map
-from ainerd_bluesky.xpcs.map_reduction import reduce_maps
-from ainerd_bluesky.xpcs.multi_resolution import MultiResolutionTwoTime
-from ainerd_bluesky.xpcs.one_time import (
+from ainerd_bluesky.xpcs.data.bin_events import BinEvents
+from ainerd_bluesky.xpcs.data.events import EventSeries
+from ainerd_bluesky.xpcs.data.roi import QPartition, ring_partition
+from ainerd_bluesky.xpcs.data.series import PixelSeries
+from ainerd_bluesky.xpcs.lags.age_lag import AgeLag, age_lag_map
+from ainerd_bluesky.xpcs.lags.long_scan import LongScan
+from ainerd_bluesky.xpcs.lags.multi_resolution import MultiResolutionTwoTime
+from ainerd_bluesky.xpcs.lags.one_time import (
     OneTime,
     g2_from_two_time,
     multi_tau_g2,
     multi_tau_lags,
 )
-from ainerd_bluesky.xpcs.pixels import find_pixel_defects
-from ainerd_bluesky.xpcs.quality import Quality, check_series
-from ainerd_bluesky.xpcs.reduction import Reduction, refused
-from ainerd_bluesky.xpcs.relaxation import RelaxationFit, fit_relaxation
-from ainerd_bluesky.xpcs.roi import QPartition, ring_partition
-from ainerd_bluesky.xpcs.series import PixelSeries
-from ainerd_bluesky.xpcs.streaming import StreamingTwoTime
-from ainerd_bluesky.xpcs.thumbnails import two_time_thumbnail
-from ainerd_bluesky.xpcs.two_time import two_time_map, two_time_maps
+from ainerd_bluesky.xpcs.quality.bad_frames import find_bad_frames
+from ainerd_bluesky.xpcs.quality.checks import Quality, check_series
+from ainerd_bluesky.xpcs.quality.map_quality import check_map
+from ainerd_bluesky.xpcs.quality.pixels import find_pixel_defects
+from ainerd_bluesky.xpcs.reduction.frames import reduce_events, reduce_frames
+from ainerd_bluesky.xpcs.reduction.maps import reduce_maps
+from ainerd_bluesky.xpcs.reduction.result import Reduction, refused
+from ainerd_bluesky.xpcs.relaxation.aging import (
+    RelaxationByAge,
+    aging_exponent,
+    fit_age_lag,
+    fit_relaxation_by_age,
+)
+from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit, fit_relaxation
+from ainerd_bluesky.xpcs.two_time.correlation import BinCorrelation, correlate_bin
+from ainerd_bluesky.xpcs.two_time.event_correlation import (
+    correlate_events,
+    events_g2,
+    events_thumbnail,
+)
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map, two_time_maps
+from ainerd_bluesky.xpcs.two_time.streaming import StreamingTwoTime
+from ainerd_bluesky.xpcs.two_time.thumbnails import two_time_thumbnail
 
 __all__ = [
     "AgeLag",

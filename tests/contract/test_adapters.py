@@ -13,8 +13,8 @@ from tiled.ndslice import NDBlock, NDSlice
 from tiled.structures.data_source import Asset, DataSource, Management
 
 from ainerd_bluesky.errors import FileFormatError
-from ainerd_bluesky.xpcs.roi import QPartition
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.data.roi import QPartition
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 from tests import format_writers as writers
 from tiled_adapters.files import local_path
 from tiled_adapters.formats import write_partition

@@ -13,9 +13,9 @@ import pytest
 from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.engines import load_products
 from ainerd_bluesky.xpcs import multi_tau_g2, two_time_map
-from ainerd_bluesky.xpcs.bin_events import BinEvents
-from ainerd_bluesky.xpcs.correlation import correlate_bin
-from ainerd_bluesky.xpcs.event_correlation import correlate_events, events_g2
+from ainerd_bluesky.xpcs.data.bin_events import BinEvents
+from ainerd_bluesky.xpcs.two_time.correlation import correlate_bin
+from ainerd_bluesky.xpcs.two_time.event_correlation import correlate_events, events_g2
 
 N_FRAMES, N_PIXELS = 48, 400
 OFF_DIAGONAL = ~np.eye(N_FRAMES, dtype=bool)

@@ -10,8 +10,8 @@ from tiled.client.utils import ClientError
 from tiled.structures.data_source import Asset, DataSource, Management
 
 from ainerd_bluesky.errors import FrameStackError
-from ainerd_bluesky.xpcs.roi import QPartition
-from ainerd_bluesky.xpcs.two_time import two_time_maps
+from ainerd_bluesky.xpcs.data.roi import QPartition
+from ainerd_bluesky.xpcs.two_time.maps import two_time_maps
 from tiled_adapters.formats import write_partition
 from tiled_adapters.formats.two_time_files import TwoTimeFileAdapter
 from tiled_adapters.two_time import MAX_FRAMES, register_two_time

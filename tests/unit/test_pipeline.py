@@ -26,7 +26,7 @@ from ainerd_bluesky.pipeline import (
     refused,
 )
 from ainerd_bluesky.xpcs import QPartition, Quality
-from ainerd_bluesky.xpcs.physics import describe_relaxation
+from ainerd_bluesky.xpcs.reduction.physics import describe_relaxation
 
 CONFIG = AnalysisSettings()
 N_FRAMES = 96

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError
-from ainerd_bluesky.xpcs.memory import require_memory
+from ainerd_bluesky.xpcs.machine.memory import require_memory
 from tiled_adapters.files import read_numbers, require_dataset
 
 __all__ = ["map_shape", "read_maps"]

@@ -17,7 +17,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import AinerdError, FileFormatError
-from ainerd_bluesky.xpcs.memory import require_memory
+from ainerd_bluesky.xpcs.machine.memory import require_memory
 
 __all__ = ["StoredArray", "open_npy", "open_npz"]
 

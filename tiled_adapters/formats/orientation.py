@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 
 __all__ = ["laid_on"]
 

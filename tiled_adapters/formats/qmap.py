@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.files import holds, open_hdf5, read_numbers, read_scalar
 from tiled_adapters.formats.facts import read_texts
 from tiled_adapters.formats.qmap_layout import GEOMETRY_KEYS, write_partition_into

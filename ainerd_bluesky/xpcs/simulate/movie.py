@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import PartitionError
-from ainerd_bluesky.xpcs.roi import QPartition, ring_partition
+from ainerd_bluesky.xpcs.data.roi import QPartition, ring_partition
 from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics, g1
 from ainerd_bluesky.xpcs.simulate.speckle import simulate_counts
 

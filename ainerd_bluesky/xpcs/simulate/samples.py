@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics, draw_dynamics
 from ainerd_bluesky.xpcs.simulate.movie import simulate_movie
 

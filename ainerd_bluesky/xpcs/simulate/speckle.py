@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics, g1
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 
 __all__ = ["correlation_root", "simulate_counts", "simulate_map"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from ainerd_bluesky.engines import best_products, choice, load_products
 from ainerd_bluesky.errors import ConfigError
-from ainerd_bluesky.xpcs.correlation import correlate_bin
-from ainerd_bluesky.xpcs.products import Float32Products, NumpyProducts
+from ainerd_bluesky.xpcs.two_time.correlation import correlate_bin
+from ainerd_bluesky.xpcs.two_time.products import Float32Products, NumpyProducts
 
 torch = pytest.importorskip("torch")
 from ainerd_bluesky.engines import cuda, int8  # noqa: E402 - needs torch

@@ -5,7 +5,7 @@ import pytest
 
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.quality.checks import Quality
 
 REFUSED = Classification.refused(Quality.refusal("nan", "half of it is nan"), 8)
 

@@ -17,7 +17,7 @@ from ainerd_bluesky.xpcs.simulate import (
     simulate_map,
     simulate_movie,
 )
-from ainerd_bluesky.xpcs.two_time import two_time_maps
+from ainerd_bluesky.xpcs.two_time.maps import two_time_maps
 
 BOOST_CORR = (
     "formats/synthetic_8idi/Z0001_synthetic-aging_a0001_f000600_r00001_results.hdf"

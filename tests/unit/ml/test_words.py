@@ -7,7 +7,7 @@ from ainerd_bluesky.errors import NamingError
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.ml.naming import Naming, Vocabulary
 from ainerd_bluesky.ml.words import ModelWords, with_names
-from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.quality.checks import Quality
 
 N_COMPONENTS = 8
 

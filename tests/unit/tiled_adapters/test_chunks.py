@@ -82,7 +82,9 @@ def test_empty_dataset_is_refused(tmp_path):
 
 def test_more_than_the_memory_is_refused(make_file, monkeypatch):
     monkeypatch.setattr(sizes, "_ALWAYS_PLAUSIBLE_BYTES", 100)
-    monkeypatch.setattr("ainerd_bluesky.xpcs.memory.available_memory", lambda: 1000)
+    monkeypatch.setattr(
+        "ainerd_bluesky.xpcs.machine.memory.available_memory", lambda: 1000
+    )
     with (
         h5py.File(make_file("gzip")) as file,
         pytest.raises(MemoryBudgetError, match="fewer frames"),

@@ -8,9 +8,9 @@ import pytest
 
 from ainerd_bluesky.errors import ConfigError, UnsuitableRunError
 from ainerd_bluesky.pipeline import Analysis
-from ainerd_bluesky.xpcs.one_time import g2_from_two_time
-from ainerd_bluesky.xpcs.roi import ring_partition
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.data.roi import ring_partition
+from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 from tiled_adapters.export import export_result
 from tiled_adapters.export_layout import diagonal_means
 from tiled_adapters.formats import read_partition, read_two_time, write_partition

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
-from ainerd_bluesky.xpcs.roi import ring_partition, sector_partition
+from ainerd_bluesky.xpcs.data.roi import ring_partition, sector_partition
 from tiled_adapters import geometry as geometry_module
 from tiled_adapters.geometry import DetectorGeometry, DetectorModel, q_and_phi
 

@@ -15,7 +15,7 @@ from ainerd_bluesky.errors import (
     MemoryBudgetError,
     PartitionError,
 )
-from ainerd_bluesky.xpcs import memory
+from ainerd_bluesky.xpcs.machine import memory
 from tiled_adapters.commands import register
 from tiled_adapters.formats.qmap import read_geometry, read_partition
 from tiled_adapters.geometry import DetectorModel

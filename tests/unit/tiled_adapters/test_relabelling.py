@@ -13,7 +13,7 @@ from ainerd_bluesky.pipeline import (
     analyse,
     reduce_maps,
 )
-from ainerd_bluesky.xpcs.quality import Quality
+from ainerd_bluesky.xpcs.quality.checks import Quality
 from tiled_adapters.relabelling import renamed
 
 CONFIG = AnalysisSettings(classification=ClassificationConfig(min_confidence=0.7))

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from ainerd_bluesky.config import CorrelationConfig
-from ainerd_bluesky.xpcs.correlation import BinCorrelation, correlate_bin
-from ainerd_bluesky.xpcs.products import FrameProducts
+from ainerd_bluesky.xpcs.two_time.correlation import BinCorrelation, correlate_bin
+from ainerd_bluesky.xpcs.two_time.products import FrameProducts
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from ainerd_bluesky.xpcs import (
     multi_tau_g2,
     two_time_map,
 )
-from ainerd_bluesky.xpcs.age_lag import age_lag_map
-from ainerd_bluesky.xpcs.aging import fit_age_lag
+from ainerd_bluesky.xpcs.lags.age_lag import age_lag_map
+from ainerd_bluesky.xpcs.relaxation.aging import fit_age_lag
+from ainerd_bluesky.xpcs.relaxation.stationarity import non_equilibrium_index
 from ainerd_bluesky.xpcs.simulate.speckle import simulate_counts
-from ainerd_bluesky.xpcs.stationarity import non_equilibrium_index
 
 pytestmark = pytest.mark.slow
 

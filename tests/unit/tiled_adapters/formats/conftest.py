@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pytest
 
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.formats import write_partition
 
 SHARED = Path(__file__).parents[5] / "shared/data/formats"

@@ -10,7 +10,7 @@ from numpy.lib import format as npy_format
 from tiled.ndslice import NDSlice
 
 from ainerd_bluesky.errors import FileFormatError, MemoryBudgetError
-from ainerd_bluesky.xpcs import memory
+from ainerd_bluesky.xpcs.machine import memory
 from tiled_adapters.formats import read_two_time
 from tiled_adapters.formats.numpy_files import open_npy, open_npz
 from tiled_adapters.formats.two_time_files import TwoTimeFileAdapter

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.formats.orientation import laid_on
 
 LABELS = np.array([[1, 1, 0], [0, 2, 2]])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.errors import FileFormatError, PartitionError
-from ainerd_bluesky.xpcs.roi import QPartition
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.formats import read_partition, without_pixels, write_partition
 from tiled_adapters.formats.qmap import read_geometry
 from tiled_adapters.formats.qmap_layout import _content_hash

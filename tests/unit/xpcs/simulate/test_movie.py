@@ -11,7 +11,7 @@ from ainerd_bluesky.xpcs.simulate.movie import (
     reference_q,
     simulate_movie,
 )
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 
 SHAPE = (96, 96)
 DETECTOR = SimulatedDetector(SHAPE, n_dead=12, n_hot=4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.ml.association import Dynamics, associate
-from ainerd_bluesky.xpcs.one_time import g2_from_two_time
+from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
 from ainerd_bluesky.xpcs.simulate.rheology import simulate_rheology
 
 

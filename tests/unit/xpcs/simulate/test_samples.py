@@ -4,8 +4,8 @@ import pytest
 from ainerd_bluesky.config import QualityConfig
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.vocabulary import Label
-from ainerd_bluesky.xpcs.quality import check_series
-from ainerd_bluesky.xpcs.series import PixelSeries
+from ainerd_bluesky.xpcs.data.series import PixelSeries
+from ainerd_bluesky.xpcs.quality.checks import check_series
 from ainerd_bluesky.xpcs.simulate.dynamics import Dynamics
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from ainerd_bluesky.xpcs.simulate.samples import (

@@ -8,7 +8,7 @@ from ainerd_bluesky.xpcs.simulate.speckle import (
     simulate_counts,
     simulate_map,
 )
-from ainerd_bluesky.xpcs.two_time import two_time_map
+from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 
 OFF_DIAGONAL = ~np.eye(100, dtype=bool)
 

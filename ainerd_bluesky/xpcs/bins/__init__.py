@@ -1,0 +1,1 @@
+"""Sums over the pixels of a q-bin, and what they are normalised by."""

@@ -1,0 +1,1 @@
+"""What this machine has: memory, and compiled kernels where numba is there."""

@@ -1,0 +1,1 @@
+"""A whole run, from frames or archived maps to what is published."""

@@ -1,0 +1,254 @@
+"""Correlation of all q-bins of a scan: maps, g2, ages, fits and their quality."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ainerd_bluesky.xpcs.data.bin_counts import (
+    BinCounts,
+    CountSeries,
+    frame_sums,
+    of_pixels,
+)
+from ainerd_bluesky.xpcs.data.bin_events import BinEvents
+from ainerd_bluesky.xpcs.lags.age_lag import AgeLag, age_lag_map
+from ainerd_bluesky.xpcs.lags.one_time import OneTime, multi_tau_g2
+from ainerd_bluesky.xpcs.machine.memory import available_memory
+from ainerd_bluesky.xpcs.quality.bad_frames import BadFrames, find_bad_frames
+from ainerd_bluesky.xpcs.quality.checks import Quality, check_bin
+from ainerd_bluesky.xpcs.quality.map_quality import check_map
+from ainerd_bluesky.xpcs.quality.pixels import PixelDefects, find_pixel_defects
+from ainerd_bluesky.xpcs.reduction.result import (
+    Reduction,
+    ReductionSettings,
+    run_quality,
+)
+from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit, fit_relaxation
+from ainerd_bluesky.xpcs.two_time.correlation import empty_maps
+from ainerd_bluesky.xpcs.two_time.dispatch import (
+    EngineChoice,
+    averaged_map,
+    correlate,
+    in_best_form,
+)
+
+__all__ = ["N_AGES", "Scan", "correlate_scan", "memory_budget"]
+
+N_AGES = 8
+"""Ages that the relaxation of a run is told at: enough for an exponent, and each with
+enough frames to see a decay."""
+
+_FLOAT_BYTES = 4
+# The rest is for what is made of counts and maps on the way.
+_SHARE_OF_MEMORY = 0.5
+
+
+def memory_budget(config: ReductionSettings) -> float:
+    """Return how many bytes counts and maps may take.
+
+    Parameters
+    ----------
+    config : ReductionSettings
+        Its `reduction.max_bytes`, if set.
+
+    Returns
+    -------
+    float
+        Half of what this machine has left unless set; infinite where that is unknown.
+    """
+    if config.reduction.max_bytes is not None:
+        return config.reduction.max_bytes
+    available = available_memory()
+    return float("inf") if available is None else _SHARE_OF_MEMORY * available
+
+
+class Scan:
+    """The photons of a scan, with all that decides how they are correlated.
+
+    Parameters
+    ----------
+    series : PixelSeries or EventSeries
+        The photons.
+    config : ReductionSettings
+        Settings.
+    choose_engine : callable
+        Knows the engines of this machine.
+    monitor : ndarray of shape (n_frames,), optional
+        Beam monitor.
+    """
+
+    def __init__(
+        self,
+        series: CountSeries,
+        config: ReductionSettings,
+        choose_engine: EngineChoice,
+        monitor: NDArray[np.floating] | None,
+    ) -> None:
+        self.series = series
+        self.config = config
+        self.choose_engine = choose_engine
+        self.monitor = monitor
+        self.defects: list[PixelDefects] = []
+        # Of all pixels first: one bad frame must not make bad pixels.
+        every = sum(
+            (frame_sums(counts) for counts in series), np.zeros(series.n_frames)
+        )
+        is_good = self._bad_frames(every).is_good
+        self.photons = np.zeros(series.n_frames)
+        for q_bin, counts in enumerate(series, start=1):
+            found = find_pixel_defects(
+                counts,
+                series.saturation,
+                static_bins=series.static_bins(q_bin),
+                is_good=is_good,
+            )
+            self.defects.append(found)
+            self.photons += frame_sums(counts, found.is_usable)
+        self.n_pixels = int(sum(found.is_usable.sum() for found in self.defects))
+
+    @cached_property
+    def bad(self) -> BadFrames:
+        """Frames to leave out."""
+        return self._bad_frames(self.photons)
+
+    def _bad_frames(self, photons: NDArray[np.float64]) -> BadFrames:
+        return find_bad_frames(
+            np.where(self.series.is_missing, np.nan, photons),
+            given=self.config.reduction.bad_frames,
+        )
+
+    @property
+    def map_size(self) -> int:
+        """Rows of a two-time map: the frames, or blocks of them."""
+        n_frames, limits = self.series.n_frames, self.config.reduction
+        n_bytes = _FLOAT_BYTES * self.series.n_q_bins * n_frames**2
+        left = memory_budget(self.config) - self.series.n_bytes
+        if n_frames > limits.max_frames or n_bytes > left:
+            return min(limits.averaged_size, n_frames)
+        return n_frames
+
+
+@dataclass(frozen=True, eq=False)
+class _BinResult:
+    """What the photons of one q-bin give beside its map."""
+
+    one_time: OneTime
+    age_lag: AgeLag
+    engine: str
+    quality: Quality
+
+
+def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
+    """Fill in maps, g2, fits and the quality of the bins.
+
+    Parameters
+    ----------
+    bare : Reduction
+        What is known of the run without correlation.
+    scan : Scan
+        Its photons.
+
+    Returns
+    -------
+    Reduction
+        With the engine of each q-bin in its recipe.
+    """
+    size, n_q_bins = scan.map_size, scan.series.n_q_bins
+    maps = empty_maps(n_q_bins, size)
+    bins = [
+        _correlate_bin_into(two_time, q_bin, counts, scan)
+        for q_bin, (two_time, counts) in enumerate(zip(maps, scan.series, strict=True))
+    ]
+    bin_quality = tuple(found.quality for found in bins)
+    one_time = [found.one_time for found in bins]
+    return replace(
+        bare,
+        quality=bare.quality.merge(
+            run_quality(bin_quality, bare.q_bins), _left_out(scan.bad)
+        ),
+        two_time=maps,
+        frames_per_row=scan.series.n_frames / size,
+        lags=one_time[0].lags,
+        g2=np.concatenate([found.g2 for found in one_time]),
+        g2_err=np.concatenate([found.g2_err for found in one_time]),
+        intensity=scan.photons / max(scan.n_pixels, 1),
+        fits=tuple(map(partial(_fit, bare.frame_time), one_time, bin_quality)),
+        age_lags=tuple(found.age_lag for found in bins),
+        bin_quality=bin_quality,
+        recipe={**bare.recipe, "engines": [found.engine for found in bins]},
+    )
+
+
+def _left_out(bad: BadFrames) -> Quality:
+    if not bad.reasons:
+        return Quality.good()
+    return Quality.remark("frames-left-out", "; ".join(bad.reasons))
+
+
+def _correlate_bin_into(
+    two_time: NDArray[np.float32], index: int, counts: BinCounts, scan: Scan
+) -> _BinResult:
+    """Fill the map of one q-bin, and return what else its photons give."""
+    limits, defects = scan.config.quality, scan.defects[index]
+    quality = check_bin(
+        counts, limits, scan.series.saturation, defects, n_rows=len(two_time)
+    )
+    static_bins = scan.series.static_bins(index + 1)
+    if static_bins is not None:
+        static_bins = static_bins[defects.is_usable]
+    counts = of_pixels(counts, defects.is_usable)
+    counts = in_best_form(counts, scan.config.correlation.engine)
+    lags_per_level = scan.config.reduction.lags_per_level
+    known: dict[str, Any] = {
+        "config": scan.config.correlation,
+        "is_good": scan.bad.is_good,
+        "monitor": scan.monitor,
+    }
+    engine = _map_bin_into(
+        two_time, counts, scan.choose_engine, {"static_bins": static_bins, **known}
+    )
+    one_time = multi_tau_g2(
+        [counts], static_bins=[static_bins], lags_per_level=lags_per_level, **known
+    )
+    age_lag = age_lag_map(
+        counts,
+        n_ages=N_AGES,
+        static_bins=static_bins,
+        lags_per_level=lags_per_level,
+        **known,
+    )
+    if quality.ok:
+        most = limits.max_dark_fraction
+        quality = quality.merge(check_map(two_time, max_missing_fraction=most))
+    return _BinResult(one_time, age_lag, engine, quality)
+
+
+def _map_bin_into(
+    two_time: NDArray[np.float32],
+    counts: BinCounts,
+    choose_engine: EngineChoice,
+    known: dict[str, Any],
+) -> str:
+    """Fill the map, averaged where it has fewer rows than frames; name the engine."""
+    if len(two_time) == counts.shape[0]:
+        return correlate(
+            counts, choose_engine=choose_engine, out=two_time, **known
+        ).engine
+    two_time[...] = averaged_map(counts, size=len(two_time), **known)
+    return "events" if isinstance(counts, BinEvents) else "thumbnail"
+
+
+def _fit(
+    frame_time: float | None, one_time: OneTime, quality: Quality
+) -> RelaxationFit:
+    if frame_time is None or not quality.ok:
+        return RelaxationFit.unknown()
+    return fit_relaxation(
+        one_time.lags * frame_time,
+        one_time.g2[0],
+        one_time.g2_err[0],
+        g2_cov=one_time.g2_cov[0],
+    )

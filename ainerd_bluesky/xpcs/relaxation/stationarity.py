@@ -1,0 +1,108 @@
+"""Whether the dynamics of a two-time map change with age."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
+from ainerd_bluesky.xpcs.relaxation.map_noise import block_sums, map_noise
+
+__all__ = ["non_equilibrium_index"]
+
+Floats = NDArray[np.float64]
+
+# Where the decay is over, elements add noise and no change.
+_OVER = 0.1
+# Fewer delays are the noise of neighbouring frames.
+_FEWEST_LAGS = 3
+_FEWEST_FRAMES = 12
+
+
+def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]:
+    r"""Compare the relaxation in the later half of a map with that in the earlier.
+
+    In equilibrium a map depends on the delay alone, not on the age [1]_ [2]_. The index
+    needs no model of the decay.
+
+    Parameters
+    ----------
+    two_time : ndarray of shape (n_frames, n_frames)
+        Symmetric map, baseline 1 or more; nan where unknown.
+
+    Returns
+    -------
+    index, index_err : float
+        0 in equilibrium; r times slower dynamics in the later half give about
+        (r - 1)/(r + 1), negative where they accelerate; and the standard error that a
+        map in equilibrium has, see `map_noise`. nan where there is no contrast.
+
+    Notes
+    -----
+    With the mean over the elements whose age lies in one half of the map, and over the
+    delays in which a tenth of the contrast or more is left,
+
+    .. math:: \nu = \frac{A_2 - A_1}{A_2 + A_1},\quad
+        A_h = \sum_\tau \left(\langle C(a, \tau)\rangle_{a \in h} - b\right)
+
+    References
+    ----------
+    .. [1] M. Sutton, K. Laaziri, F. Livet, F. Bley, Using coherence to measure two-time
+       correlation functions, Opt. Express 11, 2268 (2003).
+    .. [2] O. Bikondoa, On the use of two-time correlation functions for X-ray photon
+       correlation spectroscopy data analysis, J. Appl. Cryst. 50, 357 (2017).
+
+    Examples
+    --------
+    >>> time = np.arange(100)
+    >>> lag = np.abs(time[:, None] - time)
+    >>> index, _ = non_equilibrium_index(1 + 0.2 * np.exp(-lag / 10))
+    >>> abs(index) < 1e-6
+    True
+    """
+    values = np.asarray(two_time)
+    g2 = g2_from_two_time(values)
+    n_frames = len(values)
+    if n_frames < _FEWEST_FRAMES or not np.isfinite(g2).any():
+        return float("nan"), float("nan")
+    baseline = _baseline(g2)
+    above = np.nan_to_num(g2 - baseline)
+    beta = float(above[:_FEWEST_LAGS].mean())
+    if not beta > 0:
+        return float("nan"), float("nan")
+
+    shape = np.clip(above / beta, 0, 1)
+    is_over = np.flatnonzero(shape < _OVER)
+    n_lags = max(int(is_over[0]) if len(is_over) > 0 else n_frames - 1, _FEWEST_LAGS)
+    weights = _halves(np.isfinite(values), min(n_lags, n_frames // 2))
+    known = np.where(weights == 0, 0.0, np.nan_to_num(values)) - baseline
+    # Each element stands on both sides of the diagonal.
+    change = float(np.sum(weights * known)) / 2
+    strength = float(np.sum(np.abs(weights) * known)) / 2
+    time = np.arange(n_frames)
+    correlation = np.concatenate([[1.0], shape])[np.abs(time[:, None] - time)]
+    noise = map_noise(values, correlation, beta, baseline)
+    error = float(np.sqrt(noise.variance(block_sums(weights))))
+    return change / strength, error / strength
+
+
+def _baseline(g2: Floats) -> float:
+    """Return the level that g2 ends at, or 1 if it does not get there."""
+    first, middle, last = (
+        float(np.nanmean(part)) if np.isfinite(part).any() else 1.0
+        for part in (g2[:_FEWEST_LAGS], *np.array_split(g2, 3)[1:])
+    )
+    is_level = middle - last < _OVER * (first - last)
+    return last if is_level else min(1.0, last)
+
+
+def _halves(is_known: NDArray[np.bool_], n_lags: int) -> Floats:
+    """Return weights for later minus earlier half, each lag alike, like the map."""
+    time = np.arange(len(is_known))
+    lag = np.abs(time[:, None] - time)
+    age = time[:, None] + time - (len(time) - 1)
+    is_used = is_known & (lag >= 1) & (lag <= n_lags)
+    weights = np.zeros(is_known.shape)
+    for sign in (-1, 1):
+        half = is_used & (np.sign(age) == sign)
+        n_elements = np.bincount(lag[half], minlength=len(time))
+        weights[half] = 2 * sign / n_elements[lag[half]]
+    return weights

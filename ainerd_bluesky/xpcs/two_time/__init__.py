@@ -1,0 +1,1 @@
+"""Two-time maps: every frame with every other, dense or from events."""
