@@ -18,14 +18,14 @@ def main(order: str, answer_path: str) -> None:
     Parameters
     ----------
     order : str
-        JSON with `job`, `case`, `folder` and `n_rounds`.
+        JSON with `job`, `case`, `folder` and `seconds`.
     answer_path : str
         File to write; peers print, so that the output stream is not ours alone.
     """
     wanted = json.loads(order)
     case = Case(**wanted["case"])
     folder = Path(wanted["folder"])
-    figures = run_job(JOBS[wanted["job"]], case, folder, wanted["n_rounds"])
+    figures = run_job(JOBS[wanted["job"]], case, folder, wanted["seconds"])
     Path(answer_path).write_text(json.dumps(asdict(figures)), encoding="utf-8")
 
 

@@ -21,7 +21,9 @@ Progress = Callable[[str, int, int], None]
 
 _Step = tuple[str, str]
 
-_QUICK_ROUNDS = 5
+# CPU time for each job in a process: what is done in a tenth of a second is done often,
+# since other work on the host makes single rounds slow.
+_SECONDS, _QUICK_SECONDS = 6.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ def bench_correlator(
     quick : bool
         Whether to measure ratios on small cases only.
     n_repeats : int, optional
-        Processes for each job; peer and own work take turns, and the fastest counts.
-        3, or with `quick` 1 that works several times: there, starting takes longer.
+        Processes for each job; peer and own work take turns, and the fastest counts:
+        3, or 1 with `quick`. In each, short work is done several times.
     progress : callable
         Told before each step.
     parent : Path, optional
@@ -109,8 +111,8 @@ def bench_correlator(
     chosen = {name: known[name] for name in known if _is_used(name, comparisons)}
     with TemporaryDirectory(prefix="ainerd-bench-", dir=parent) as folder:
         steps = _steps(comparisons, peers, chosen, n_repeats or (1 if quick else 3))
-        n_rounds = _QUICK_ROUNDS if quick else 1
-        runs = _run_all(steps, chosen, Path(folder), n_rounds, progress)
+        seconds = _QUICK_SECONDS if quick else _SECONDS
+        runs = _run_all(steps, chosen, Path(folder), seconds, progress)
     rows = rows_of(runs, comparisons, chosen)
     return Benchmark(
         # Small cases say nothing of memory: they would meet every target.
@@ -155,7 +157,7 @@ def _run_all(
     steps: Sequence[_Step],
     cases: Mapping[str, Case],
     folder: Path,
-    n_rounds: int,
+    seconds: float,
     progress: Progress,
 ) -> dict[_Step, list[Figures]]:
     runs: dict[_Step, list[Figures]] = {}
@@ -165,7 +167,7 @@ def _run_all(
         make_data(small(case), folder)
         make_data(case, folder)
         progress(f"{name}: {job}", index, len(steps))
-        figures = measure_in_child(job, case, folder, n_rounds)
+        figures = measure_in_child(job, case, folder, seconds)
         runs.setdefault((job, name), []).append(figures)
         if all(later != name for _, later in steps[index + 1 :]):
             # The largest case takes 1 GB of disk: not longer than needed.

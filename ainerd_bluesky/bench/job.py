@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ainerd_bluesky.bench.cases import Case, load_series, small
-from ainerd_bluesky.bench.measure import Figures, measure
+from ainerd_bluesky.bench.measure import Cost, Figures, measure
 
 __all__ = ["Job", "largest_difference", "run_job"]
 
@@ -38,7 +38,7 @@ class Job:
     describe: Callable[[Any, Any], Mapping[str, Any]] = _nothing
 
 
-def run_job(job: Job, case: Case, folder: Path, n_rounds: int = 1) -> Figures:
+def run_job(job: Job, case: Case, folder: Path, seconds: float = 0.0) -> Figures:
     """Load the data, warm up on a small case, measure, and compare.
 
     Parameters
@@ -49,8 +49,9 @@ def run_job(job: Job, case: Case, folder: Path, n_rounds: int = 1) -> Figures:
         What to run it on; its data and those of its `small` case lie in the folder.
     folder : Path
         Where the data lie.
-    n_rounds : int
-        How often to do the work; the fastest round counts, and the most memory.
+    seconds : float
+        CPU time to work for: the job is done once, and again until that much is spent.
+        The fastest round counts, and the most memory.
 
     Returns
     -------
@@ -60,8 +61,9 @@ def run_job(job: Job, case: Case, folder: Path, n_rounds: int = 1) -> Figures:
     # Imports, compilation and self-tests are paid once in a process, not per scan.
     job.work(job.load(small(case), folder))
     data = job.load(case, folder)
-    costs, result = [], None
-    for _ in range(n_rounds):
+    costs: list[Cost] = []
+    result = None
+    while not costs or sum(cost.cpu_seconds for cost in costs) < seconds:
         # What the last round made is no memory that this one needs.
         result = None
         measured = measure(lambda: job.work(data))

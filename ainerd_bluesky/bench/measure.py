@@ -94,7 +94,9 @@ def measure(work: Callable[[], Result]) -> Measured[Result]:
     return Measured(result, Cost(cpu, wall, max(_peak_mb() - level, 0.0)))
 
 
-def measure_in_child(job: str, case: Case, folder: Path, n_rounds: int = 1) -> Figures:
+def measure_in_child(
+    job: str, case: Case, folder: Path, seconds: float = 0.0
+) -> Figures:
     """Run one job in a fresh process on one thread.
 
     Parameters
@@ -105,8 +107,8 @@ def measure_in_child(job: str, case: Case, folder: Path, n_rounds: int = 1) -> F
         What it works on.
     folder : Path
         Where the data lie.
-    n_rounds : int
-        How often the process does the work; the fastest round counts.
+    seconds : float
+        CPU time that the process works for, once at least; the fastest round counts.
 
     Returns
     -------
@@ -119,7 +121,7 @@ def measure_in_child(job: str, case: Case, folder: Path, n_rounds: int = 1) -> F
         "job": job,
         "case": asdict(case),
         "folder": str(folder),
-        "n_rounds": n_rounds,
+        "seconds": seconds,
     }
     try:
         done = subprocess.run(

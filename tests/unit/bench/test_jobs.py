@@ -1,6 +1,7 @@
 """Every job that is measured, on a case that takes no time."""
 
 import warnings
+from time import process_time
 
 import numpy as np
 import pytest
@@ -96,9 +97,25 @@ def test_job_warms_up_on_the_small_case_and_tells_what_it_found(tmp_path):
         load=lambda case, _folder: case,
         describe=lambda case, result: {"values": {"answer": result}},
     )
-    figures = run_job(job, SERIES, tmp_path, n_rounds=2)
-    assert seen == [small(SERIES), SERIES, SERIES]
+    figures = run_job(job, SERIES, tmp_path)
+    assert seen == [small(SERIES), SERIES]
     assert figures.values == {"answer": 42}
+
+
+def test_short_job_is_done_until_enough_time_is_spent(tmp_path):
+    rounds = []
+
+    def spin(_case):
+        end = process_time() + 0.02
+        while process_time() < end:
+            pass
+        rounds.append(end)
+
+    job = Job(work=spin, load=lambda case, _folder: case)
+    figures = run_job(job, SERIES, tmp_path, seconds=0.1)
+    # One more on the small case, to warm up; a round takes 0.02 s at least.
+    assert 3 <= len(rounds) <= 6
+    assert 0.02 <= figures.cpu_seconds < 0.1
 
 
 def test_block_means_are_those_of_array_split(rng):
