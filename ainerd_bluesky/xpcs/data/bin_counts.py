@@ -27,6 +27,9 @@ BinCounts: TypeAlias = Counts | BinEvents
 """Photons: an array of shape (n_frames, n_pixels), or the entries that are not 0."""
 
 _BLOCK_FRAMES = 128
+# Frames that tell whether counts are plainly dense: so many times the limit and more.
+_FRAMES_TO_SAMPLE = 64
+_PLAINLY_DENSE = 2.0
 
 
 class CountSeries(Protocol):
@@ -200,10 +203,15 @@ def is_sparse(counts: BinCounts, occupancy: float) -> bool:
     Returns
     -------
     bool
-        False for a bin without pixels or frames.
+        False for a bin without pixels or frames. A long array is not counted to the
+        end: it is dense if 64 frames of it, in equal steps, hold twice that share.
     """
     n_frames, n_pixels = counts.shape
     photons = counts.counts if isinstance(counts, BinEvents) else counts
+    if photons.ndim == 2 and n_frames > 2 * _FRAMES_TO_SAMPLE:
+        sample = photons[:: n_frames // _FRAMES_TO_SAMPLE]
+        if np.count_nonzero(sample) >= _PLAINLY_DENSE * occupancy * sample.size:
+            return False
     return bool(np.count_nonzero(photons) < occupancy * n_frames * n_pixels)
 
 

@@ -149,12 +149,12 @@ def _add_in_numpy(counts: Counts, job: _Job, products: Floats, sums: Floats) -> 
         frames = counts[:, columns].astype(job.dtype)
         frames[~job.is_good] = 0
         present, inverse = np.unique(job.groups[columns], return_inverse=True)
-        membership = (inverse == np.arange(len(present))[:, None]).astype(job.dtype)
-        membership *= job.weights[columns]
-        sums[present] += membership @ frames.T
+        weights = job.weights[columns, None].astype(job.dtype)
+        membership = (inverse[:, None] == np.arange(len(present))) * weights
+        sums[present] += (frames @ membership).T
         pixel_products = _pixel_sums(frames, job.plan)
-        membership *= job.weights[columns]
-        products[present] += np.tensordot(membership, pixel_products, 1)
+        membership *= weights
+        products[present] += np.tensordot(membership.T, pixel_products, 1)
 
 
 def _add_compiled(
@@ -169,10 +169,11 @@ def _add_compiled(
     series = np.empty((int(n_rows), stride), job.dtype)
     for start in range(0, n_pixels, len(series)):
         columns = slice(start, start + len(series))
-        kernels.gather(counts, columns.indices(n_pixels)[:2], series)
+        part = counts[:, columns].T
+        series[: len(part), :n_frames] = part
+        series[: len(part), :n_frames][:, ~job.is_good] = 0
         kernels.add_pair_sums(
             series,
-            job.is_good,
             plan.levels,
             plan.steps,
             plan.edges,
@@ -187,7 +188,8 @@ def _add_compiled(
 def _pixel_sums(frames: NDArray[Any], plan: PairPlan) -> Floats:
     """Return sums of products of each pixel, shape (n_pixels, n_lags, n_ages)."""
     total = np.zeros((*plan.shape, frames.shape[1]))
-    pixel_sum = frames.sum(axis=0, dtype=np.float64).max(initial=0)
+    # A matrix product adds up in a fraction of the time that a sum takes.
+    pixel_sum = float((np.ones(len(frames), frames.dtype) @ frames).max(initial=0))
     level = 0
     frames = _exact(frames, pixel_sum)
     for lag, (wanted, step) in enumerate(zip(plan.levels, plan.steps, strict=True)):

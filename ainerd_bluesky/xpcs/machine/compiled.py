@@ -15,27 +15,13 @@ __all__ = [
     "add_level_pairs",
     "add_pair_sums",
     "add_time_pairs",
-    "gather",
 ]
 
 Array = NDArray[Any]
 
-# Rows whose cache lines stay at hand while columns are written.
-_ROWS_AT_ONCE = 32
 # Sums may be taken in any order, so that they use the whole width of the processor.
 # No nan comes here: it is in frames that are not good.
 _ANY_ORDER = {"reassoc", "contract", "nsz", "nnan"}
-
-
-@njit(cache=True, nogil=True)
-def gather(counts: Array, columns: tuple[int, int], series: Array) -> None:
-    """Copy a range of columns of counts into the first rows of series."""
-    first, last = columns
-    for start in range(0, counts.shape[0], _ROWS_AT_ONCE):
-        stop = min(start + _ROWS_AT_ONCE, counts.shape[0])
-        for pixel in range(last - first):
-            for frame in range(start, stop):
-                series[pixel, frame] = counts[frame, first + pixel]
 
 
 @njit(cache=True, nogil=True, fastmath=_ANY_ORDER)
@@ -72,6 +58,7 @@ def _add_products(
 
 @njit(cache=True, nogil=True)
 def _add_pixel(  # noqa: PLR0913 - numba compiles arrays, not objects
+    series: Array,
     work: Array,
     wide: Array,
     limit: float,
@@ -82,33 +69,32 @@ def _add_pixel(  # noqa: PLR0913 - numba compiles arrays, not objects
     products: Array,
 ) -> None:
     """Add the products of one pixel at each delay; work and wide are overwritten."""
-    n_frames, level, is_wide = work.shape[1], 0, False
+    narrow, n_frames, level, is_wide = series, len(series), 0, False
     # No sum of products is above that of squares (Cauchy-Schwarz), which at most
     # doubles when frames are summed by two.
-    bound = float(_dot(work[0], work[0]))
+    bound = float(_dot(series, series))
     for lag in range(len(levels)):
         while level < levels[lag]:
             n_frames, level, bound = n_frames // 2, level + 1, 2 * bound
-            source, target = (level + 1) % 2, level % 2
             if is_wide:
-                _halve(wide[source], wide[target, :n_frames])
+                _halve(wide[(level + 1) % 2], wide[level % 2, :n_frames])
             else:
-                _halve(work[source], work[target, :n_frames])
+                halved = work[level % 2, :n_frames]
+                _halve(narrow, halved)
+                narrow = halved
         if not is_wide and bound >= limit:
             is_wide = True
-            wide[level % 2, :n_frames] = work[level % 2, :n_frames]
+            wide[level % 2, :n_frames] = narrow
         if is_wide:
             frames = wide[level % 2]
             _add_products(frames, lag, steps[lag], edges, factor, products)
         else:
-            series = work[level % 2]
-            _add_products(series, lag, steps[lag], edges, factor, products)
+            _add_products(narrow, lag, steps[lag], edges, factor, products)
 
 
 @njit(cache=True, nogil=True)
 def add_pair_sums(  # noqa: PLR0913 - numba compiles arrays, not objects
     series: Array,
-    is_good: Array,
     levels: Array,
     steps: Array,
     edges: Array,
@@ -123,14 +109,14 @@ def add_pair_sums(  # noqa: PLR0913 - numba compiles arrays, not objects
     `series` holds a pixel in each row, the frames first; sums of products that may
     reach `limit` are taken in float64.
     """
-    n_frames = len(is_good)
+    n_frames = sums.shape[1]
     work, wide = np.empty((2, n_frames), series.dtype), np.empty((2, n_frames))
     for pixel in range(len(groups)):
-        group, weight = groups[pixel], weights[pixel]
+        weight, frames = weights[pixel], series[pixel, :n_frames]
+        total, product = sums[groups[pixel]], products[groups[pixel]]
         for frame in range(n_frames):
-            work[0, frame] = series[pixel, frame] if is_good[frame] else 0
-            sums[group, frame] += weight * work[0, frame]
-        _add_pixel(work, wide, limit, levels, steps, edges, weight**2, products[group])
+            total[frame] += weight * frames[frame]
+        _add_pixel(frames, work, wide, limit, levels, steps, edges, weight**2, product)
 
 
 @njit(cache=True, nogil=True)

@@ -70,6 +70,15 @@ def test_occupancy_counts_pixels_and_frames(make):
     assert not is_sparse(make(counts), 0.05)
 
 
+@pytest.mark.parametrize(("first", "limit"), [(1, 1 / 6), (0, 1 / 2)])
+def test_long_arrays_are_sampled_before_they_are_counted(first, limit):
+    # One frame in six is full; a sample of every sixth has all or nothing of them.
+    counts = np.zeros((384, 10), np.uint8)
+    counts[first::6] = 7
+    assert not is_sparse(counts, limit)
+    assert is_sparse(counts, limit + 0.01)
+
+
 @pytest.fixture
 def defective(rng):
     """Speckle at 0.5 photons in 2000 frames; a hot pixel, and one that flickers."""
