@@ -24,9 +24,11 @@ _PAGE = Template("""<!DOCTYPE html>
 <meta charset="utf-8">
 <title>Map of runs</title>
 <style>
-body { margin: 0; font: 14px system-ui, sans-serif; display: flex; height: 100vh; }
-body > div:first-child { flex: 1; min-width: 0; }
-#side { width: 300px; overflow-y: auto; padding: 12px; border-left: 1px solid #ccc; }
+/* Columns are there before the plot is drawn, which takes its width only once. */
+body { margin: 0; font: 14px system-ui, sans-serif; height: 100vh;
+  display: grid; grid-template-columns: minmax(0, 1fr) 324px; }
+#side { grid-area: 1 / 2; overflow-y: auto; padding: 12px;
+  border-left: 1px solid #ccc; }
 .card { margin-bottom: 14px; overflow-wrap: anywhere; }
 .card img { width: 100%; image-rendering: pixelated; border: 4px solid; }
 .card .none { background: #eee; color: #555; padding: 30px 8px; border: 4px solid; }
@@ -36,8 +38,9 @@ h1 { font-size: 15px; margin: 0 0 8px; }
 </style>
 </head>
 <body>
-$figure
+<!-- Before the plot, whose script writes into it. -->
 <div id="side"><h1 id="title"></h1><div id="cards"></div></div>
+$figure
 </body>
 </html>
 """)
@@ -137,8 +140,7 @@ def _figure(chart: EmbeddingMap, colours: dict[str, str]) -> go.Figure:
         yaxis={"title": {"text": "axis 2"}, "zeroline": False},
         dragmode="pan",
         template="plotly_white",
-        margin={"l": 60, "r": 10, "t": 50, "b": 50},
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},
+        margin={"l": 60, "r": 10, "t": 60, "b": 50},
         modebar={"add": ["select2d", "lasso2d"]},
     )
     return figure

@@ -4,6 +4,8 @@ import base64
 import io
 import json
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 
 import matplotlib.image
@@ -115,3 +117,49 @@ def test_page_holds_everything_and_no_text_ends_the_script(embedding_map, tmp_pa
     ]
     assert [run["png"] is None for run in runs] == [False, True, True, False]
     assert base64.b64decode(runs[3]["png"]).startswith(b"\x89PNG")
+
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_POINT_AT_FIRST_RUN = """<script>
+const point = {points: [{customdata: 0}]};
+setTimeout(() => document.getElementById('map').emit('plotly_hover', point), 500);
+</script></body>"""
+
+
+@pytest.fixture(scope="module")
+def opened():
+    """Return what a page holds after its scripts ran, by a real browser."""
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser: none of {', '.join(_BROWSERS)}")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    wait = "--virtual-time-budget=3000"
+
+    def dom(path):
+        done = subprocess.run(
+            [browser, *options, wait, path.as_uri()],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return done.stdout.partition('id="side"')[2].partition("Plotly.newPlot")[0]
+
+    return dom
+
+
+@pytest.mark.slow
+def test_page_tells_how_to_use_it_and_shows_the_run_pointed_at(
+    embedding_map, tmp_path, opened
+):
+    from tiled_adapters.embedding_page import write_embedding_page
+
+    page, pointed = tmp_path / "map.html", tmp_path / "pointed.html"
+    write_embedding_page(embedding_map, page)
+    pointed.write_text(page.read_text().replace("</body>", _POINT_AT_FIRST_RUN))
+
+    assert "Point at a run" in opened(page)
+    shown = opened(pointed)
+    assert "data:image/png" in shown
+    assert "aging (0.90)" in shown
+    assert "sample &lt;/script&gt;&lt;b&gt;S1" in shown
