@@ -1,29 +1,55 @@
 """What a selector is asked and told, and who answers for the results."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.selection.decisions import Decision
+from ainerd_bluesky.vocabulary import Label
 
-__all__ = ["Candidate", "Observation", "Results", "Selector", "Suggestion"]
+__all__ = [
+    "Candidate",
+    "Observation",
+    "Results",
+    "ResumableSelector",
+    "Selector",
+    "Suggestion",
+]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A sample that can be measured.
+    """A sample, a position on one, or a condition that can be measured.
 
     Parameters
     ----------
     name : str
-        As the sample stage knows it.
+        As the sample stage knows it; each candidate has its own.
     coordinates : tuple of float
-        Where it lies among the others, such as temperature and composition. Units are
-        free: each coordinate is scaled by its range over all candidates.
+        Where it lies among the others, such as temperature and composition, in the
+        order and units of the selector's axes.
+    exposure : float
+        Time that its measurement takes, in seconds, without the way to it.
+    sample : str
+        What it belongs to, where several candidates are of one sample; empty if the
+        name says it.
     """
 
     name: str
     coordinates: tuple[float, ...] = ()
+    exposure: float = 0.0
+    sample: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the candidate as JSON values, of plain types whatever came in."""
+        return {
+            "name": str(self.name),
+            "coordinates": [float(coordinate) for coordinate in self.coordinates],
+            "exposure": float(self.exposure),
+            "sample": str(self.sample),
+        }
 
 
 @dataclass(frozen=True)
@@ -35,14 +61,24 @@ class Suggestion:
     candidate : Candidate
         What to measure.
     score : float
-        Why it comes before others; larger is better.
+        Why it comes before others; larger is better. Scores of different strategies
+        cannot be compared.
     reason : str
         The score in a sentence.
+    strategy : str
+        Name of the strategy that chose it.
+    cost : float
+        Time to get there and measure, in seconds.
+    decision : Decision, optional
+        All that led to it, to be kept.
     """
 
     candidate: Candidate
     score: float
     reason: str
+    strategy: str = ""
+    cost: float = 0.0
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -54,13 +90,17 @@ class Observation:
     name : str
         Name of the candidate.
     label : str
-        Its class of dynamics.
+        Its class of dynamics; `invalid` if the quality gate refused the run.
     confidence : float
         Probability of that class.
     novelty : float
         0 to 1, how unlike everything known it is.
     probabilities : mapping of str to float
         Of each class; empty for a refused run.
+    physics : mapping of str to float or None
+        Properties such as ``relaxation_rate``; None where unknown.
+    run_uid : str
+        Run of the measurement. A second observation of one run replaces the first.
     """
 
     name: str
@@ -68,6 +108,32 @@ class Observation:
     confidence: float
     novelty: float
     probabilities: Mapping[str, float] = field(default_factory=dict)
+    physics: Mapping[str, float | None] = field(default_factory=dict)
+    run_uid: str = ""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the quality gate refused the run: it says nothing of dynamics."""
+        return self.label == Label.INVALID
+
+    def value_of(self, name: str) -> float:
+        """Return a property of `physics` as a finite number; nan where unknown."""
+        value = self.physics.get(name)
+        return value if value is not None and math.isfinite(value) else math.nan
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the observation as JSON values, of plain types whatever came in."""
+        return {
+            "name": str(self.name),
+            "label": str(self.label),
+            "confidence": float(self.confidence),
+            "novelty": float(self.novelty),
+            "probabilities": {
+                str(label): float(p) for label, p in self.probabilities.items()
+            },
+            "physics": _numbers(self.physics),
+            "run_uid": str(self.run_uid),
+        }
 
     @classmethod
     def from_summary(cls, name: str, summary: Mapping[str, Any]) -> "Observation":
@@ -83,12 +149,13 @@ class Observation:
         Returns
         -------
         Observation
-            With the summary's label, confidence, novelty and probabilities.
+            With the summary's label, confidence, novelty, probabilities and, where it
+            has them, physics and run uid.
 
         Raises
         ------
         SelectionError
-            If one of them is missing.
+            If label, confidence, novelty or probabilities are missing.
         """
         try:
             return cls(
@@ -97,11 +164,22 @@ class Observation:
                 confidence=float(summary["confidence"]),
                 novelty=float(summary["novelty"]),
                 probabilities=dict(summary["probabilities"]),
+                physics=_numbers(summary.get("physics") or {}),
+                run_uid=str(summary.get("run_uid") or ""),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SelectionError(
                 f"summary of {name!r} is incomplete: {error!r}; it has {list(summary)}"
             ) from error
+
+
+def _numbers(physics: Mapping[str, Any]) -> dict[str, float | None]:
+    """Keep the finite numbers; physics may hold words and not-a-number as well."""
+    return {
+        key: float(value)
+        for key, value in physics.items()
+        if isinstance(value, SupportsFloat) and math.isfinite(value)
+    }
 
 
 class Selector(Protocol):
@@ -113,6 +191,51 @@ class Selector(Protocol):
 
     def ingest(self, observations: Sequence[Observation]) -> None:
         """Learn from measurements."""
+        ...
+
+
+@runtime_checkable
+class ResumableSelector(Selector, Protocol):
+    """A selector that follows its runs and can go on after a crash."""
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """What was ingested, one per run, in order of arrival."""
+        ...
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the candidates whose results are awaited."""
+        ...
+
+    @property
+    def n_left(self) -> int:
+        """Number of candidates that may still be suggested."""
+        ...
+
+    @property
+    def state_hash(self) -> str:
+        """Sha256 of all that makes the next decision."""
+        ...
+
+    def take(self, name: str) -> None:
+        """Note that a candidate is going to be measured because a person wants it."""
+        ...
+
+    def release(self, name: str, *, is_tried: bool = True) -> None:
+        """Give up waiting for a candidate: no result will come."""
+        ...
+
+    def note_run(self, name: str, run_uid: str) -> None:
+        """Note which run measures a candidate."""
+        ...
+
+    def name_of_run(self, run_uid: str) -> str:
+        """Return the candidate that a run measures; an unknown run is an error."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return all that makes the next decision, as JSON values."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Selectors: look for the unknown, or for a wanted class of dynamics."""
+"""The selector: suggests what to measure next and learns from what came of it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,97 +9,128 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
-from ainerd_bluesky.selection.acquisition import (
-    Expectation,
-    expect,
-    scale_coordinates,
+from ainerd_bluesky.selection.checks import (
+    check_candidates,
+    check_observation,
+    check_strategy,
+    check_vocabulary,
 )
+from ainerd_bluesky.selection.choosing import Choice, choose
+from ainerd_bluesky.selection.history import FORMAT_VERSION, History
+from ainerd_bluesky.selection.learning import Learner
+from ainerd_bluesky.selection.ledger import Ledger
 from ainerd_bluesky.selection.protocols import Candidate, Observation, Suggestion
+from ainerd_bluesky.selection.settings import SelectorSettings
+from ainerd_bluesky.selection.situation import Situation, Strategy
+from ainerd_bluesky.selection.space import (
+    Axis,
+    axis_as_json,
+    is_within,
+    scale_coordinates,
+    seconds_to,
+)
+from ainerd_bluesky.selection.strategy_json import strategy_as_json
+from ainerd_bluesky.selection.telling import decide, tell
 from ainerd_bluesky.vocabulary import DYNAMICS
 
-__all__ = [
-    "NeighbourSelector",
-    "NoveltySelector",
-    "WantedLabelSelector",
-    "load_selector",
-]
+__all__ = ["StrategySelector"]
 
-_TIE_BREAK = 1e-6
+Floats = NDArray[np.float64]
+
+_OPERATOR = "operator"
 
 
-class NeighbourSelector(ABC):
-    """Score candidates by what their measured neighbours let expect.
+class StrategySelector:
+    """Choose among candidates by a strategy, and learn from their results.
 
-    The score is the expected value plus `exploration` times what is not known yet; a
-    suggested candidate counts as known while its result is awaited, so that several
-    suggestions at once spread out. No candidate is suggested twice.
+    A suggested candidate is awaited until its result is ingested or it is released;
+    what is awaited counts as known, so that several suggestions at once spread out.
+    A measured candidate is not suggested again. Everything that happens is kept as
+    events, so the state can be saved, loaded and replayed to the same decisions.
 
     Parameters
     ----------
     candidates : sequence of Candidate
         What can be measured; names differ, coordinates have one length.
-    length_scale : float, optional
-        Distance, as a fraction of the range of a coordinate, over which neighbours
-        are alike.
-    exploration : float, optional
-        Weight of the unknown against the expected value.
-    random_state : int, optional
-        Decides between candidates of the same score.
+    strategy : Strategy
+        What makes a candidate worth measuring.
+    axes : sequence of Axis, optional
+        Names, limits and costs of the coordinates. Candidates outside the limits are
+        never suggested.
+    vocabulary : sequence of str, optional
+        The labels that results may have, besides `invalid`.
+    settings : SelectorSettings, optional
+        How it learns and weighs.
 
     Raises
     ------
     SelectionError
-        If names repeat, coordinates do not fit together, or a setting is out of
-        bounds.
-    """
+        If candidates, axes, vocabulary and strategy do not fit together.
 
-    prior: float
+    Examples
+    --------
+    >>> from ainerd_bluesky.selection import Coverage
+    >>> line = [Candidate(name, (place,)) for name, place in zip("abc", (0, 3, 9))]
+    >>> selector = StrategySelector(line, Coverage())
+    >>> selector.ingest([Observation("a", "aging", 0.9, 0.1, {"aging": 0.9})])
+    >>> [suggestion.candidate.name for suggestion in selector.suggest(2)]
+    ['c', 'b']
+    """
 
     def __init__(
         self,
         candidates: Sequence[Candidate],
+        strategy: Strategy,
         *,
-        length_scale: float = 0.2,
-        exploration: float = 1.0,
-        random_state: int = 0,
+        axes: Sequence[Axis] = (),
+        vocabulary: Sequence[str] = DYNAMICS,
+        settings: SelectorSettings | None = None,
     ) -> None:
-        _check_candidates(candidates)
-        if not length_scale > 0 or not exploration >= 0:
-            raise SelectionError(
-                "need length_scale > 0 and exploration >= 0, got "
-                f"{length_scale} and {exploration}"
-            )
+        self.settings = settings or SelectorSettings()
+        self._coordinates = check_candidates(candidates, axes)
+        self.vocabulary = check_vocabulary(vocabulary)
+        check_strategy(strategy, self.vocabulary)
 
         self.candidates = tuple(candidates)
-        self.length_scale = length_scale
-        self.exploration = exploration
-        self.random_state = random_state
-        self._index = {c.name: i for i, c in enumerate(self.candidates)}
-        self._points = scale_coordinates(
-            np.array([c.coordinates for c in self.candidates], dtype=float)
+        self.strategy = strategy
+        self.axes = tuple(axes)
+        self._points = scale_coordinates(self._coordinates, self.axes)
+        self._exposure = np.array([c.exposure for c in self.candidates])
+        self._axis_names = [axis.name for axis in self.axes] or [
+            f"x{column}" for column in range(self._coordinates.shape[1])
+        ]
+        chance = np.random.default_rng(self.settings.random_state)
+        n = len(self.candidates)
+        self._chance = (1.0 + chance.permutation(n)) / n
+        self._ledger = Ledger(
+            self.candidates,
+            is_within(self._coordinates, self.axes),
+            self.settings.max_remeasures,
         )
-        self._pending: list[str] = []
-        self._observations: dict[str, Observation] = {}
-        chance = np.random.default_rng(random_state)
-        self._tie_break = _TIE_BREAK * chance.random(len(self.candidates))
-
-    @abstractmethod
-    def value(self, observation: Observation) -> float:
-        """Return how good a measurement was, 0 to 1."""
-
-    @abstractmethod
-    def describe(self, mean: float) -> str:
-        """Say in words what is expected of a candidate."""
+        self._history = History(self._header())
+        self._n_used: Counter[str] = Counter()
+        self._here: int | None = None
+        self._start_learning()
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """What was ingested, one per candidate, in order of arrival."""
-        return tuple(self._observations.values())
+        """What was ingested, one per run, in order of arrival."""
+        return tuple(self._ledger.observations)
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Names of the candidates whose results are awaited."""
+        return tuple(self._ledger.pending)
 
     @property
     def n_left(self) -> int:
-        """Number of candidates that were neither measured nor suggested."""
-        return len(self._free())
+        """Number of candidates that may still be suggested."""
+        return int(self._ledger.is_free.sum())
+
+    @property
+    def state_hash(self) -> str:
+        """Sha256 of all that makes the next decision."""
+        return self._history.state_hash
 
     def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
         """Return the best candidates, best first.
@@ -117,279 +148,228 @@ class NeighbourSelector(ABC):
         Raises
         ------
         SelectionError
-            If the number is less than one.
+            If the number is less than one, or a strategy gives scores that are not
+            numbers.
         """
         if n_suggestions < 1:
             raise SelectionError(f"n_suggestions must be >= 1, got {n_suggestions}")
-        n_suggestions = min(n_suggestions, self.n_left)
-        return [self._suggest_one() for _ in range(n_suggestions)]
+        suggestions = []
+        for _ in range(min(n_suggestions, self.n_left)):
+            suggestion = self._suggestion(self._choose())
+            self._take("suggest", suggestion.candidate.name, suggestion.strategy)
+            suggestions.append(suggestion)
+        return suggestions
+
+    def take(self, name: str) -> None:
+        """Note that a candidate is going to be measured because a person wants it.
+
+        Parameters
+        ----------
+        name : str
+            The candidate.
+        """
+        self._take("take", name, _OPERATOR)
 
     def ingest(self, observations: Sequence[Observation]) -> None:
-        """Learn from measurements; a second one of a candidate replaces the first.
+        """Learn from measurements, all of them or, if one is refused, none.
+
+        A second observation of a run replaces the first, so nothing is counted twice
+        when results are asked for again; one that says the same changes nothing. A
+        replacement makes the selector learn everything afresh, which takes as long as
+        learning it took.
 
         Parameters
         ----------
         observations : sequence of Observation
             Of candidates, whether they were suggested or not.
-
-        Raises
-        ------
-        SelectionError
-            If a name is not a candidate's, or a novelty is not within 0 to 1.
         """
         for observation in observations:
-            if observation.name not in self._index:
-                raise SelectionError(
-                    f"{observation.name!r} is not a candidate; those are "
-                    f"{', '.join(self._index)}"
-                )
-            if not 0 <= observation.novelty <= 1:
-                raise SelectionError(
-                    f"novelty of {observation.name!r} must be within 0 to 1, got "
-                    f"{observation.novelty}"
-                )
+            check_observation(observation, self._ledger.index, self.vocabulary)
+        self._ledger.check(observations)
+        plain = [Observation(**seen.as_json()) for seen in observations]
 
-        for observation in observations:
-            self._observations[observation.name] = observation
-            if observation.name in self._pending:
-                self._pending.remove(observation.name)
+        is_replaced = False
+        for observation in plain:
+            if self._ledger.knows(observation):
+                continue
+            self._history.add({"event": "observe", **observation.as_json()})
+            if self._ledger.add(observation):
+                self._learn(observation)
+            else:
+                is_replaced = True
+        if is_replaced:
+            self._start_learning()
 
-    def state(self) -> dict[str, Any]:
-        """Return all that makes the next suggestion, as JSON values."""
-        return {
-            "kind": type(self).__name__,
-            "settings": self._settings(),
-            "candidates": [asdict(candidate) for candidate in self.candidates],
-            "observations": [asdict(seen) for seen in self.observations],
-            "pending": list(self._pending),
-        }
-
-    def restore(
-        self, observations: Sequence[Observation], pending: Sequence[str]
-    ) -> None:
-        """Take over what another selector of the same candidates had learned.
+    def release(self, name: str, *, is_tried: bool = True) -> None:
+        """Give up waiting for a candidate: no result will come.
 
         Parameters
         ----------
-        observations : sequence of Observation
-            What it had ingested.
-        pending : sequence of str
-            Names it had suggested and not been told of.
+        name : str
+            An awaited candidate.
+        is_tried : bool, optional
+            Whether it counts as a measurement that gave nothing, after which
+            `max_remeasures` says if it may be suggested again; False if the beam never
+            was on it.
+        """
+        self._ledger.release(name, is_tried=is_tried)
+        self._history.add({"event": "release", "name": name, "is_tried": is_tried})
+
+    def note_run(self, name: str, run_uid: str) -> None:
+        """Note which run measures a candidate, to find its result after a crash.
+
+        Parameters
+        ----------
+        name : str
+            The candidate.
+        run_uid : str
+            The run.
+        """
+        self._ledger.note_run(name, run_uid)
+        self._history.add({"event": "run", "name": name, "run_uid": run_uid})
+
+    def name_of_run(self, run_uid: str) -> str:
+        """Return the candidate that a run measures; an unknown run is an error."""
+        return self._ledger.name_of_run(run_uid)
+
+    def expected_labels(self) -> dict[str, tuple[str, float]]:
+        """Return the likeliest label of each candidate, measured or not: the map."""
+        labels = self._learner.neighbours.labels()
+        best = labels.argmax(axis=1)
+        return {
+            candidate.name: (self.vocabulary[column], float(row[column]))
+            for candidate, column, row in zip(
+                self.candidates, best, labels, strict=True
+            )
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Return where the campaign stands, as JSON values."""
+        ledger = self._ledger
+        accepted = [seen for seen in ledger.observations if not seen.is_refused]
+        trust = self._learner.beliefs.label_trust
+        names = [*(f"{scale:g}" for scale in self.settings.length_scales), "none"]
+        return {
+            "strategy": self.strategy.name,
+            "n_candidates": len(self.candidates),
+            "n_observations": len(ledger.observations),
+            "n_measured": int(ledger.is_measured.sum()),
+            "n_refused": len(ledger.observations) - len(accepted),
+            "n_left": self.n_left,
+            "pending": list(ledger.pending),
+            "labels": dict(Counter(seen.label for seen in accepted)),
+            "decisions": dict(self._n_used),
+            "trust_in_length_scales": {
+                name: round(float(weight), 4)
+                for name, weight in zip(names, trust, strict=True)
+            },
+            "state_hash": self.state_hash,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Return all that makes the next decision, as JSON values."""
+        return {
+            **self._header(),
+            "events": list(self._history.events),
+            "state_hash": self.state_hash,
+        }
+
+    def redo(self, event: Mapping[str, Any]) -> None:
+        """Let an event of a saved state happen again; nothing is decided anew.
+
+        Parameters
+        ----------
+        event : mapping
+            One of the events of `state`.
 
         Raises
         ------
         SelectionError
-            If a name is not a candidate's.
+            If there is no such event.
         """
-        unknown = sorted(set(pending) - set(self._index))
-        if unknown:
-            raise SelectionError(f"pending {unknown} are not candidates")
-        self.ingest(observations)
-        self._pending = list(pending)
+        values = {key: value for key, value in event.items() if key != "event"}
+        try:
+            match event["event"]:
+                case "suggest":
+                    self._take("suggest", **values)
+                case "take":
+                    self.take(values["name"])
+                case "observe":
+                    self.ingest([Observation(**values)])
+                case "release":
+                    self.release(**values)
+                case "run":
+                    self.note_run(**values)
+                case other:
+                    raise SelectionError(f"unknown event {other!r} in a state")
+        except (KeyError, TypeError) as error:
+            raise SelectionError(f"not an event: {event!r} ({error!r})") from error
 
-    def _settings(self) -> dict[str, Any]:
+    def _header(self) -> dict[str, Any]:
         return {
-            "length_scale": self.length_scale,
-            "exploration": self.exploration,
-            "random_state": self.random_state,
+            "format_version": FORMAT_VERSION,
+            "candidates": [candidate.as_json() for candidate in self.candidates],
+            "strategy": strategy_as_json(self.strategy),
+            "axes": [axis_as_json(axis) for axis in self.axes],
+            "vocabulary": list(self.vocabulary),
+            "settings": {
+                **asdict(self.settings),
+                "length_scales": list(map(float, self.settings.length_scales)),
+            },
         }
 
-    def _free(self) -> list[int]:
-        taken = {*self._observations, *self._pending}
-        return [i for name, i in self._index.items() if name not in taken]
+    def _take(self, event: str, name: str, strategy: str) -> None:
+        self._ledger.take(name)
+        self._n_used[strategy] += 1
+        self._here = self._ledger.index[name]
+        self._history.add({"event": event, "name": name, "strategy": strategy})
 
-    def _suggest_one(self) -> Suggestion:
-        free = np.array(self._free())
-        points = self._points[free]
-        learned = self._expect(points)
-        # What is awaited will be known, though nobody knows what it will be.
-        awaited = self._points_of([*self._observations, *self._pending])
-        known = expect(
-            points,
-            awaited,
-            np.zeros(len(awaited)),
-            length_scale=self.length_scale,
-            prior=0.0,
-        ).support
-        score = learned.mean + self.exploration * (1.0 - known)
-        best = int(np.argmax(score + self._tie_break[free]))
-        candidate = self.candidates[free[best]]
-        self._pending.append(candidate.name)
-        reason = self._reason(candidate, learned, best)
-        return Suggestion(candidate, float(score[best]), reason)
-
-    def _expect(self, points: NDArray[np.float64]) -> Expectation:
-        values = np.array([self.value(seen) for seen in self.observations])
-        return expect(
-            points,
-            self._points_of(self._observations),
-            values,
-            length_scale=self.length_scale,
-            prior=self.prior,
+    def _start_learning(self) -> None:
+        """Learn all observations afresh."""
+        self._learner = Learner(
+            self._points, self.vocabulary, self.settings.length_scales, self.strategy
         )
+        for observation in self._ledger.observations:
+            self._learn(observation)
 
-    def _points_of(self, names: Iterable[str]) -> NDArray[np.float64]:
-        index = [self._index[name] for name in names]
-        return np.asarray(self._points[np.array(index, dtype=int)])
+    def _learn(self, observation: Observation) -> None:
+        self._learner.learn(self._ledger.index[observation.name], observation)
 
-    def _reason(self, candidate: Candidate, learned: Expectation, best: int) -> str:
-        if not self._observations:
-            return f"{candidate.name}: nothing is measured yet, a start like any other."
-        nearest = self.observations[learned.nearest[best]]
-        return (
-            f"{candidate.name}: {self.describe(float(learned.mean[best]))}; its "
-            f"nearest measured neighbour {nearest.name} is {nearest.label} "
-            f"({nearest.confidence:.2f}) and covers it to "
-            f"{100 * learned.support[best]:.0f} %."
+    def _choose(self) -> Choice:
+        learner, ledger = self._learner, self._ledger
+        situation = Situation(
+            forecast=learner.beliefs.forecast(ledger.pending_index),
+            vocabulary=self.vocabulary,
+            chance=self._chance,
+            n_refused=ledger.n_refused,
+            is_free=ledger.is_free,
+            n_used=self._n_used,
+            sightings=learner.sightings,
+            local_labels=learner.neighbours.labels(),
+            patches=learner.patches(),
         )
+        here = None if self._here is None else self._coordinates[self._here]
+        cost = self._exposure + seconds_to(self._coordinates, here, self.axes)
+        return choose(self.strategy, situation, cost, self.settings.cost_weight)
 
-
-class NoveltySelector(NeighbourSelector):
-    """Look where the dynamics is unlike everything known.
-
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        What can be measured.
-    length_scale, exploration, random_state : optional
-        See `NeighbourSelector`.
-
-    Examples
-    --------
-    >>> selector = NoveltySelector([Candidate("a", (0.0,)), Candidate("b", (1.0,))])
-    >>> selector.ingest([Observation("a", "aging", 0.9, novelty=0.1)])
-    >>> [suggestion.candidate.name for suggestion in selector.suggest()]
-    ['b']
-    """
-
-    prior = 0.5
-
-    def value(self, observation: Observation) -> float:
-        """Return the novelty; a refused run teaches nothing about dynamics."""
-        return observation.novelty if observation.probabilities else 0.0
-
-    def describe(self, mean: float) -> str:
-        """Say in words what is expected of a candidate."""
-        return f"expected novelty {mean:.2f}"
-
-
-class WantedLabelSelector(NeighbourSelector):
-    """Look for samples that show certain dynamics.
-
-    Parameters
-    ----------
-    candidates : sequence of Candidate
-        What can be measured.
-    wanted : mapping of str to float
-        Weight of each wanted label, more than 0; one label alone is all the weight.
-    length_scale, exploration, random_state : optional
-        See `NeighbourSelector`.
-
-    Raises
-    ------
-    SelectionError
-        If nothing is wanted, a label is not in the vocabulary, or a weight is not
-        positive.
-    """
-
-    def __init__(
-        self,
-        candidates: Sequence[Candidate],
-        wanted: Mapping[str, float],
-        *,
-        length_scale: float = 0.2,
-        exploration: float = 0.3,
-        random_state: int = 0,
-    ) -> None:
-        super().__init__(
-            candidates,
-            length_scale=length_scale,
-            exploration=exploration,
-            random_state=random_state,
+    def _suggestion(self, choice: Choice) -> Suggestion:
+        nearest = choice.situation.forecast.nearest[choice.chosen]
+        seen = self._ledger.latest(self.candidates[nearest].name)
+        reason = tell(choice, self.candidates, seen if nearest >= 0 else None)
+        decision = decide(
+            choice,
+            self.candidates,
+            self._axis_names,
+            number=self._n_used.total(),
+            reason=reason,
+            n_observations=len(self._ledger.observations),
+            state_hash=self.state_hash,
         )
-        unknown = sorted(set(wanted) - set(DYNAMICS))
-        if unknown or not wanted:
-            raise SelectionError(
-                f"wanted labels must be of {', '.join(DYNAMICS)}, got "
-                f"{unknown or 'none'}"
-            )
-        if not all(weight > 0 for weight in wanted.values()):
-            raise SelectionError(f"weights must be more than 0, got {dict(wanted)}")
-        self.wanted = dict(wanted)
-        self._weight = {
-            label: weight / max(wanted.values()) for label, weight in wanted.items()
-        }
-        self.prior = sum(self._weight.values()) / len(DYNAMICS)
-
-    def value(self, observation: Observation) -> float:
-        """Return the weighted probability of the wanted labels."""
-        return sum(
-            weight * observation.probabilities.get(label, 0.0)
-            for label, weight in self._weight.items()
+        return Suggestion(
+            candidate=self.candidates[choice.chosen],
+            score=decision.score,
+            reason=reason,
+            strategy=decision.strategy,
+            cost=decision.cost,
+            decision=decision,
         )
-
-    def describe(self, mean: float) -> str:
-        """Say in words what is expected of a candidate."""
-        return f"{' or '.join(self.wanted)} expected with {mean:.2f}"
-
-    def _settings(self) -> dict[str, Any]:
-        return {**super()._settings(), "wanted": self.wanted}
-
-
-_KINDS: dict[str, type[NeighbourSelector]] = {
-    kind.__name__: kind for kind in (NoveltySelector, WantedLabelSelector)
-}
-
-
-def load_selector(state: Mapping[str, Any]) -> NeighbourSelector:
-    """Make a selector that goes on where another one was.
-
-    Parameters
-    ----------
-    state : mapping
-        From `NeighbourSelector.state`.
-
-    Returns
-    -------
-    NeighbourSelector
-        Gives the same suggestions as the other one would.
-
-    Raises
-    ------
-    SelectionError
-        If the state is not one.
-    """
-    try:
-        kind = _KINDS[state["kind"]]
-        candidates = [
-            Candidate(item["name"], tuple(item["coordinates"]))
-            for item in state["candidates"]
-        ]
-        observations = [Observation(**item) for item in state["observations"]]
-        pending = [str(name) for name in state["pending"]]
-        settings = dict(state["settings"])
-    except (KeyError, TypeError) as error:
-        raise SelectionError(f"not the state of a selector: {error!r}") from error
-    selector = kind(candidates, **settings)
-    selector.restore(observations, pending)
-    return selector
-
-
-def _check_candidates(candidates: Sequence[Candidate]) -> None:
-    names = [candidate.name for candidate in candidates]
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if not names or repeated:
-        raise SelectionError(
-            f"candidates need names of their own, got {repeated or 'no candidates'}"
-        )
-    lengths = {len(candidate.coordinates) for candidate in candidates}
-    if len(lengths) != 1:
-        raise SelectionError(
-            f"all candidates need as many coordinates, got {sorted(lengths)}"
-        )
-    for candidate in candidates:
-        if not np.isfinite(candidate.coordinates).all():
-            raise SelectionError(
-                f"coordinates of {candidate.name!r} must be finite, got "
-                f"{candidate.coordinates}"
-            )

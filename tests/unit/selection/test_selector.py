@@ -11,7 +11,6 @@ from ainerd_bluesky.selection import (
     WantedLabelSelector,
     load_selector,
 )
-from ainerd_bluesky.selection.acquisition import expect
 
 LINE = [Candidate(f"s{n}", (float(n),)) for n in range(11)]
 
@@ -79,8 +78,7 @@ def test_the_reason_names_numbers_and_the_neighbour():
     selector.ingest([seen("s8", "aging", confidence=0.91)])
     [suggestion] = selector.suggest()
     assert "aging expected with 0." in suggestion.reason
-    assert "neighbour s8 is aging (0.91)" in suggestion.reason
-    assert suggestion.reason.endswith("%.")
+    assert suggestion.reason.endswith("nearest result, s8: aging (0.91).")
 
 
 def test_a_refused_run_is_no_novelty():
@@ -130,12 +128,12 @@ def test_a_selector_goes_on_from_its_state(selector):
         (lambda: NoveltySelector([LINE[0], LINE[0]]), r"got \['s0'\]"),
         (lambda: NoveltySelector([LINE[0], Candidate("x")]), r"got \[0, 1\]"),
         (lambda: NoveltySelector([Candidate("x", (np.nan,))]), "must be finite"),
-        (lambda: NoveltySelector(LINE, length_scale=0), "got 0 and 1.0"),
-        (lambda: NoveltySelector(LINE, exploration=-1), "got 0.2 and -1"),
+        (lambda: NoveltySelector(LINE, length_scale=0), r"got \(0,\)"),
+        (lambda: NoveltySelector(LINE, exploration=-1), "got -1"),
         (lambda: NoveltySelector(LINE).suggest(0), "must be >= 1, got 0"),
         (lambda: NoveltySelector(LINE).ingest([seen("x")]), "'x' is not a candidate"),
         (lambda: NoveltySelector(LINE).ingest([seen("s0", novelty=2)]), "got 2"),
-        (lambda: WantedLabelSelector(LINE, {}), "got none"),
+        (lambda: WantedLabelSelector(LINE, {}), r"got \{\}"),
         (lambda: WantedLabelSelector(LINE, {"agin": 1}), r"got \['agin'\]"),
         (lambda: WantedLabelSelector(LINE, {"aging": 0}), "more than 0"),
         (lambda: load_selector({"kind": "x"}), "not the state of a selector"),
@@ -145,15 +143,6 @@ def test_a_selector_goes_on_from_its_state(selector):
 def test_what_cannot_be_used_is_named(make, message):
     with pytest.raises(SelectionError, match=message):
         make()
-
-
-def test_an_expectation_is_the_value_on_a_measurement_and_the_prior_far_away():
-    points = np.array([[0.0], [100.0]])
-    expectation = expect(
-        points, np.array([[0.0]]), np.array([0.8]), length_scale=1.0, prior=0.3
-    )
-    np.testing.assert_allclose(expectation.mean, [0.8, 0.3])
-    np.testing.assert_allclose(expectation.support, [1.0, 0.0])
 
 
 def test_an_observation_is_read_from_a_summary():

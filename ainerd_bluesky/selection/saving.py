@@ -1,0 +1,113 @@
+"""States as files that a crash cannot break."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.selection.protocols import ResumableSelector
+from ainerd_bluesky.selection.selector import StrategySelector
+from ainerd_bluesky.selection.states import load_selector
+
+__all__ = ["load_state", "read_json", "save_state", "write_json"]
+
+
+def save_state(selector: ResumableSelector, path: Path) -> None:
+    """Write the state of a selector as JSON, in place of the one before.
+
+    Parameters
+    ----------
+    selector : ResumableSelector
+        Whose state.
+    path : Path
+        File in a folder that exists; see `write_json`.
+    """
+    write_json(selector.state(), path)
+
+
+def load_state(path: Path) -> StrategySelector:
+    """Read a selector that goes on where the saved one was.
+
+    Parameters
+    ----------
+    path : Path
+        File from `save_state`.
+
+    Returns
+    -------
+    StrategySelector
+        Gives the same suggestions as the saved one would.
+
+    Raises
+    ------
+    SelectionError
+        If there is no file, or it is not the whole, unchanged state of a selector in
+        a format of this version.
+    """
+    state = read_json(path)
+    try:
+        return load_selector(state)
+    except SelectionError as error:
+        raise SelectionError(f"{path}: {error}") from error
+
+
+def write_json(values: Mapping[str, Any], path: Path) -> None:
+    """Write JSON values in place of those before.
+
+    The file is written beside its place, forced to the disk and moved there in one
+    step: at any time there are the old values or the new ones, whole.
+
+    Parameters
+    ----------
+    values : mapping
+        JSON values without not-a-number or infinity.
+    path : Path
+        File in a folder that exists.
+
+    Raises
+    ------
+    SelectionError
+        If it cannot be written; what stood there stands there still.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(values, allow_nan=False))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except (OSError, TypeError, ValueError) as error:
+        temporary.unlink(missing_ok=True)
+        raise SelectionError(f"a state cannot be written to {path}: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict
+        JSON values.
+
+    Raises
+    ------
+    SelectionError
+        If there is no such file or no JSON object in it.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SelectionError(f"no state can be read from {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise SelectionError(
+            f"{path} holds no state but a {type(values).__name__}: give the file of a "
+            "campaign"
+        )
+    return values
