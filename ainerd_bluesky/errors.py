@@ -1,6 +1,7 @@
 """The family of errors: each is ours and the builtin a caller would catch."""
 
 __all__ = [
+    "AgentConflictError",
     "AinerdError",
     "CatalogError",
     "ConfigError",
@@ -12,8 +13,11 @@ __all__ = [
     "NamingError",
     "OutboxError",
     "PartitionError",
+    "QueueError",
+    "QueueUnreachableError",
     "RunNotReadyError",
     "SelectionError",
+    "SpotError",
     "TwoTimeError",
     "UnsuitableRunError",
 ]
@@ -77,3 +81,19 @@ class OutboxError(AinerdError, OSError):
 
 class SelectionError(AinerdError, ValueError):
     """A selector was asked or told something it cannot use."""
+
+
+class SpotError(AinerdError, RuntimeError):
+    """No place of a sample can take the dose of another exposure."""
+
+
+class QueueError(AinerdError, RuntimeError):
+    """A queue server refuses what an agent asks of it."""
+
+
+class QueueUnreachableError(QueueError, ConnectionError):
+    """A queue server does not answer or is locked: worth another try."""
+
+
+class AgentConflictError(QueueError):
+    """Another agent works on the same queue or with the same state."""

@@ -4,15 +4,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from bluesky import RunEngine
 from ophyd_async.plan_stubs import ensure_connected
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from tiled.client import from_uri
 
 from ainerd_bluesky.config import load_beamline
@@ -24,12 +26,7 @@ from ainerd_bluesky.errors import RunNotReadyError
 from ainerd_bluesky.figures import draw_two_time_gallery
 from ainerd_bluesky.installation import Installation, install
 from ainerd_bluesky.plans import ScanSettings, autonomous_xpcs, xpcs_scan
-from ainerd_bluesky.selection import (
-    Candidate,
-    Observation,
-    Suggestion,
-    WantedLabelSelector,
-)
+from ainerd_bluesky.selection import Candidate, Observation, WantedLabelSelector
 from ainerd_bluesky.vocabulary import Label
 from ainerd_bluesky.xpcs.simulate import unknown_samples
 
@@ -38,6 +35,7 @@ __all__ = ["run_demo"]
 _FRAME_SHAPE = (128, 128)
 _SCAN: ScanSettings = {"n_frames": 400, "frame_time": 0.01}
 _WANTED = Label.AGING
+_CAMPAIGN = "demo"
 _SPARE_SAMPLES = 32
 _LENGTH_SCALE = 0.05
 _LABEL_LIMIT = 60.0
@@ -148,15 +146,23 @@ class _Session:
         plan = autonomous_xpcs(
             self.beamline.detector,
             self.beamline.stage,
-            _Narrator(selector, self.console),
+            selector,
             self.installation.follower,
             n_scans=n_scans,
+            campaign=_CAMPAIGN,
             timeout=_LABEL_LIMIT,
+            state_path=self.beamline.config_path.with_name("campaign.json"),
             **_SCAN,
         )
         with self._live_table():
-            self.RE(plan)
+            self.RE(plan, {"start": self._tell_reason})
             self.log.wait(_LABEL_LIMIT)
+
+    def _tell_reason(self, _: str, start: Mapping[str, Any]) -> None:
+        """Say why this sample, as its start document does."""
+        self.console.print(
+            f"[cyan]next[/] {escape(start['decision']['reason'])}", highlight=False
+        )
 
     def _live_table(self) -> Live:
         n_before = len(self.log.rows)
@@ -183,25 +189,6 @@ def _session(
         yield _Session(RE, beamline, installation, log, console)
     finally:
         installation.close()
-
-
-class _Narrator:
-    """A selector that says why it suggests what it suggests."""
-
-    def __init__(self, selector: WantedLabelSelector, console: Console) -> None:
-        self._selector = selector
-        self._console = console
-
-    def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
-        """Return the inner selector's suggestions, with their reasons printed."""
-        suggestions = self._selector.suggest(n_suggestions)
-        for suggestion in suggestions:
-            self._console.print(f"[cyan]next[/] {suggestion.reason}", highlight=False)
-        return suggestions
-
-    def ingest(self, observations: Sequence[Observation]) -> None:
-        """Hand the observations on."""
-        self._selector.ingest(observations)
 
 
 def _head(console: Console, text: str) -> None:
@@ -260,6 +247,8 @@ def _show_way_on(console: Console, place: Path) -> None:
         "    serves these results again; in another terminal:\n"
         f"export TILED_API_KEY=$(cat {place / 'api_key'})\n"
         "ainerd labels\n"
+        "ainerd decisions\n"
+        "    says which samples were chosen, and why\n"
         f"python {place / 'query.py'}\n"
         "ainerd classify FILE\n"
         "    answers for a file of your own\n"

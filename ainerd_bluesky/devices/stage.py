@@ -1,9 +1,14 @@
-"""A stage that brings samples into the beam by their names."""
+"""A stage that brings samples into the beam by their names, and moves inside them."""
 
 from collections.abc import Mapping
 
 from bluesky.protocols import Movable
-from ophyd_async.core import AsyncStatus, StandardReadable, soft_signal_r_and_setter
+from ophyd_async.core import (
+    AsyncStatus,
+    StandardReadable,
+    soft_signal_r_and_setter,
+    soft_signal_rw,
+)
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.xpcs.simulate.samples import SimulatedSample
@@ -13,6 +18,8 @@ __all__ = ["SampleStage"]
 
 class SampleStage(StandardReadable, Movable[str]):
     """Stage with simulated samples; its position is a sample's name.
+
+    Its motors `x` and `y` move inside the sample, in mm from its middle.
 
     Parameters
     ----------
@@ -36,6 +43,8 @@ class SampleStage(StandardReadable, Movable[str]):
             self.sample, self._set_sample = soft_signal_r_and_setter(
                 str, initial_value=self._current
             )
+            self.x = soft_signal_rw(float, units="mm")
+            self.y = soft_signal_rw(float, units="mm")
         super().__init__(name=name)
 
     @property

@@ -174,6 +174,25 @@ def test_an_abort_while_exposing_closes_the_file(
         assert file["/entry/data/data"].shape[1:] == SHAPE
 
 
+def test_a_pause_while_exposing_leaves_the_frames_of_one_exposure(
+    RE, make_detector, stage, documents, tmp_path
+):
+    def simulate(n_frames):
+        threading.Timer(0.1, RE.request_pause).start()
+        time.sleep(0.4)
+        return count(n_frames)
+
+    detector = make_detector(simulate)
+    with pytest.raises(RunEngineInterrupted):
+        RE(xpcs_scan(detector, stage, "one", n_frames=200))
+    RE.resume()
+    assert documents["stop"][0]["exit_status"] == "success"
+    [datum] = documents["stream_datum"]
+    assert datum["indices"] == {"start": 0, "stop": 1}
+    with h5py.File(tmp_path / "a" / "frames.h5", "r") as file:
+        np.testing.assert_array_equal(file["/entry/data/data"], count(200))
+
+
 def test_a_sample_that_is_not_mounted_is_named(RE, make_detector, stage):
     with pytest.raises(FailedStatus) as error:
         RE(xpcs_scan(make_detector(), stage, "three"))
@@ -186,6 +205,15 @@ def test_a_sample_that_is_not_mounted_is_named(RE, make_detector, stage):
 def test_the_stage_knows_what_is_in_the_beam(RE, stage):
     RE(bps.mv(stage, "two"))
     assert stage.current is stage.samples["two"]
+
+
+def test_the_stage_moves_inside_a_sample_and_says_where(
+    RE, make_detector, stage, documents
+):
+    RE(bps.mv(stage.x, 0.25, stage.y, -0.5))
+    RE(xpcs_scan(make_detector(), stage, "one", n_frames=5))
+    data = documents["event"][0]["data"]
+    assert (data["stage-x"], data["stage-y"]) == (0.25, -0.5)
 
 
 def test_an_empty_stage_is_refused():

@@ -1,0 +1,258 @@
+"""A campaign: what was suggested, exposed and learned, on disk before it counts."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ainerd_bluesky.errors import AinerdError, ConfigError, SelectionError
+from ainerd_bluesky.plans.limits import Spent
+from ainerd_bluesky.plans.spots import Dose, Spot, Spots
+from ainerd_bluesky.selection.protocols import (
+    Observation,
+    ResumableSelector,
+    Selector,
+    Suggestion,
+)
+from ainerd_bluesky.selection.saving import write_json
+
+__all__ = ["FORMAT_VERSION", "KIND", "Campaign"]
+
+logger = logging.getLogger(__name__)
+
+KIND = "xpcs-campaign"
+"""What the file of a state says it is."""
+FORMAT_VERSION = 1
+"""Of that file."""
+
+
+@dataclass(frozen=True)
+class _UnderWay:
+    """What was suggested and not measured yet; the run is empty until it exposes."""
+
+    name: str
+    run_uid: str = ""
+
+
+class Campaign:
+    """A selector, the dose of its samples and what is under way, saved at each event.
+
+    Parameters
+    ----------
+    selector : Selector
+        Chooses and learns; one that has a state if there is a path.
+    name : str
+        Of the campaign.
+    spots : Spots, optional
+        Places in the samples.
+    path : Path, optional
+        File of the state; None: it ends with the session.
+    """
+
+    def __init__(
+        self,
+        selector: Selector,
+        name: str,
+        spots: Spots | None = None,
+        path: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.spots = spots
+        self.spent = Spent()
+        self.awaited: dict[str, str] = {}
+        """Runs without a result yet, and the candidate of each."""
+        self._selector: ResumableSelector | _Plain = (
+            selector if isinstance(selector, ResumableSelector) else _Plain(selector)
+        )
+        self._path = path
+        self._under_way: _UnderWay | None = None
+        self._interrupted = ""
+
+    @property
+    def observations(self) -> Sequence[Observation]:
+        """What the selector knows, or at least what it learned here."""
+        return self._selector.observations
+
+    def suggest(self) -> Suggestion | None:
+        """Return what to measure next, which is under way from now on; None if none."""
+        suggestions = self._selector.suggest(1)
+        if not suggestions:
+            return None
+        self._under_way = _UnderWay(suggestions[0].candidate.name)
+        self.save()
+        return suggestions[0]
+
+    def begin(self, run_uid: str, seconds: float, spot: Spot | None) -> None:
+        """Book the exposure that is about to happen.
+
+        Parameters
+        ----------
+        run_uid : str
+            Run of the exposure.
+        seconds : float
+            Its beam time.
+        spot : Spot or None
+            Its place, where there are spots; one that cannot take it is a `SpotError`.
+
+        Raises
+        ------
+        SelectionError
+            If nothing is under way.
+        """
+        if self._under_way is None:
+            raise SelectionError(f"run {run_uid!r} measures nothing that was suggested")
+        if self.spots is not None and spot is not None:
+            dose = self.spots.dose_of(seconds)
+            self.spots.book(Dose(spot.sample, spot.position, dose, run_uid))
+        self.spent.book(seconds)
+        self._selector.note_run(self._under_way.name, run_uid)
+        self._under_way = replace(self._under_way, run_uid=run_uid)
+        self.save()
+
+    def end(self) -> None:
+        """Note that the run under way ended well: its result is awaited."""
+        if self._under_way is not None:
+            self.awaited[self._under_way.run_uid] = self._under_way.name
+            self._under_way = None
+            self.save()
+
+    def give_up(self, *, is_tried: bool) -> None:
+        """Release what is under way, if anything is: nothing will come of it.
+
+        Parameters
+        ----------
+        is_tried : bool
+            Whether it failed by itself; else it was interrupted, and may come again.
+        """
+        if self._under_way is not None:
+            name, self._under_way = self._under_way.name, None
+            self._release(name, is_tried=is_tried)
+            self.save()
+
+    def learn(self, run_uid: str, summary: Mapping[str, Any]) -> None:
+        """Tell the selector of a result; one that it cannot use is logged.
+
+        Parameters
+        ----------
+        run_uid : str
+            An awaited run.
+        summary : mapping
+            Of its result.
+        """
+        name = self.awaited.pop(run_uid)
+        try:
+            seen = Observation.from_summary(name, summary)
+            self._selector.ingest([replace(seen, run_uid=run_uid)])
+        except AinerdError as error:
+            logger.warning(
+                "nothing is learned of sample %r, run %s: %s", name, run_uid, error
+            )
+            self._release(name, is_tried=True)
+        self.save()
+
+    def drop_interrupted(self) -> None:
+        """Give up the run that an earlier session died in, if it has no result."""
+        name = self.awaited.pop(self._interrupted, None)
+        if name is not None:
+            logger.warning(
+                "the scan of sample %r, run %s, was interrupted and has no result",
+                name,
+                self._interrupted,
+            )
+            self._release(name, is_tried=True)
+            self.save()
+
+    def save(self) -> None:
+        """Write the state, if it has a file; if that fails, nothing may be exposed."""
+        if self._path is None:
+            return
+        under_way = self._under_way
+        doses = self.spots.doses if self.spots is not None else ()
+        values = {
+            "format_version": FORMAT_VERSION,
+            "kind": KIND,
+            "campaign": self.name,
+            "n_scans": self.spent.n_scans,
+            "beam_time": self.spent.beam_time,
+            "doses": [dose.as_json() for dose in doses],
+            "under_way": under_way and [under_way.name, under_way.run_uid],
+            "awaited": self.awaited,
+            "selector": self._selector.state(),
+        }
+        write_json(values, self._path)
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        """Go on where a saved campaign was; the selector has to be there already.
+
+        Parameters
+        ----------
+        values : mapping
+            What `save` wrote.
+
+        Raises
+        ------
+        ConfigError
+            If there are doses, and no spots to keep them.
+        """
+        doses = [Dose.from_json(item) for item in values["doses"]]
+        if doses and self.spots is None:
+            raise ConfigError(
+                f"the campaign has booked {len(doses)} exposures of spots: call the "
+                "plan with spots again"
+            )
+        if self.spots is not None:
+            self.spots.recall(doses)
+        self.spent = Spent(int(values["n_scans"]), float(values["beam_time"]))
+        self.awaited = dict(values["awaited"])
+        if values["under_way"]:
+            self._under_way = _UnderWay(*values["under_way"])
+            self._sort_out(self._under_way)
+
+    def _sort_out(self, under_way: _UnderWay) -> None:
+        """Decide what becomes of what an earlier session died in."""
+        if under_way.run_uid:
+            # It may have ended well, just before.
+            self._interrupted = under_way.run_uid
+            self.end()
+        else:
+            self.give_up(is_tried=False)
+
+    def _release(self, name: str, *, is_tried: bool) -> None:
+        if name in self._selector.pending:
+            self._selector.release(name, is_tried=is_tried)
+
+
+class _Plain:
+    """A selector that only suggests and learns, as a campaign sees it.
+
+    Parameters
+    ----------
+    selector : Selector
+        The selector.
+    """
+
+    pending: tuple[str, ...] = ()
+
+    def __init__(self, selector: Selector) -> None:
+        self.observations: tuple[Observation, ...] = ()
+        self._selector = selector
+
+    def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
+        """Let it suggest."""
+        return self._selector.suggest(n_suggestions)
+
+    def ingest(self, observations: Sequence[Observation]) -> None:
+        """Let it learn, and remember what."""
+        self._selector.ingest(observations)
+        self.observations += tuple(observations)
+
+    def note_run(self, name: str, run_uid: str) -> None:
+        """Nothing: it does not know its runs."""
+
+    def release(self, name: str, *, is_tried: bool = True) -> None:
+        """Nothing: it awaits nothing."""
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: it cannot be saved."""
+        return {}

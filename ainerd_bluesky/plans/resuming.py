@@ -1,0 +1,140 @@
+"""Begin a campaign, or go on with one from its file."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from ainerd_bluesky.errors import ConfigError, SelectionError
+from ainerd_bluesky.plans.campaign import FORMAT_VERSION, KIND, Campaign
+from ainerd_bluesky.plans.spots import Spots
+from ainerd_bluesky.selection.history import canonical_json, hash_of_state
+from ainerd_bluesky.selection.protocols import ResumableSelector, Selector
+from ainerd_bluesky.selection.saving import read_json
+
+__all__ = ["CampaignSelector", "open_campaign"]
+
+# Its decisions stand below a node of this name.
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+
+@runtime_checkable
+class CampaignSelector(ResumableSelector, Protocol):
+    """A selector to which the events of a saved state can happen again."""
+
+    def redo(self, event: Mapping[str, Any]) -> None:
+        """Let an event of a saved state happen again."""
+        ...
+
+
+def open_campaign(
+    selector: Selector,
+    *,
+    name: str = "",
+    spots: Spots | None = None,
+    path: Path | None = None,
+) -> Campaign:
+    """Begin a campaign, or go on with the one in a file.
+
+    Parameters
+    ----------
+    selector : Selector
+        As it was when the campaign began, or as it is now.
+    name : str, optional
+        Of the campaign; unset: the one in the file, or else one with today's date.
+    spots : Spots, optional
+        Places in the samples.
+    path : Path, optional
+        File of the state, written at once and at each event.
+
+    Returns
+    -------
+    Campaign
+        Saved.
+
+    Raises
+    ------
+    ConfigError
+        If the selector cannot be resumed, or the name cannot be that of a node.
+    """
+    if name and not _KEY.fullmatch(name):
+        raise ConfigError(
+            "the name of a campaign has up to 100 letters, digits and . _ - only, got "
+            f"{name!r}"
+        )
+    if path is None:
+        return Campaign(selector, name or _new_name(), spots)
+    if not isinstance(selector, CampaignSelector):
+        raise ConfigError(
+            "state_path needs a selector that can be saved, such as a "
+            f"StrategySelector, got a {type(selector).__name__}"
+        )
+
+    saved = _read(path, name) if path.exists() else {}
+    campaign = Campaign(
+        selector, name or saved.get("campaign") or _new_name(), spots, path
+    )
+    if saved:
+        _catch_up(selector, saved["selector"])
+        campaign.restore(saved)
+    campaign.save()
+    return campaign
+
+
+def _new_name() -> str:
+    return f"{datetime.now(tz=UTC):%Y-%m-%d}-{uuid.uuid4().hex[:6]}"
+
+
+def _read(path: Path, name: str) -> dict[str, Any]:
+    """Read the state of a campaign; any campaign's if no name is given."""
+    values = read_json(path)
+    kind = values.get("kind"), values.get("format_version")
+    if kind != (KIND, FORMAT_VERSION):
+        raise SelectionError(
+            f"{path} is no state of a campaign: it holds {kind}, not "
+            f"{(KIND, FORMAT_VERSION)}; name another file"
+        )
+    if name not in {"", values["campaign"]}:
+        raise SelectionError(
+            f"{path} is the state of campaign {values['campaign']!r}, not {name!r}: "
+            "name another file"
+        )
+    return values
+
+
+def _catch_up(selector: CampaignSelector, state: Mapping[str, Any]) -> None:
+    """Let happen to a selector what happened to the one that was saved.
+
+    Parameters
+    ----------
+    selector : CampaignSelector
+        Made alike; the first events of the state have happened to it, or more than all.
+    state : mapping
+        Of the saved one.
+
+    Raises
+    ------
+    SelectionError
+        If the state was changed, or neither is a beginning of the other.
+    """
+    header, events = _split(state)
+    own_header, own_events = _split(selector.state())
+    if hash_of_state(header, events) != state["state_hash"]:
+        raise SelectionError("the state of the selector was changed after it was saved")
+    n_common = min(len(events), len(own_events))
+    if canonical_json([header, events[:n_common]]) != canonical_json(
+        [own_header, own_events[:n_common]]
+    ):
+        raise SelectionError(
+            "the saved campaign is of another selector: make it with the same "
+            "candidates and settings, tell it nothing new before, or name another file"
+        )
+    for event in events[n_common:]:
+        selector.redo(event)
+
+
+def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    header = {key: state[key] for key in state if key not in {"events", "state_hash"}}
+    return header, list(state["events"])

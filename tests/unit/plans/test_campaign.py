@@ -1,0 +1,284 @@
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ainerd_bluesky.errors import ConfigError, SelectionError
+from ainerd_bluesky.plans import LabelFound, Spots, autonomous_xpcs
+from ainerd_bluesky.plans.resuming import open_campaign
+from ainerd_bluesky.selection import (
+    Coverage,
+    NoveltySelector,
+    StrategySelector,
+    replay,
+)
+from tests.unit.plans.conftest import Camera, Motor, Results, make_shelf, summary
+
+MOMENTS = ["moving", "exposing", "waiting"]
+N_SAMPLES = 4
+
+
+class Witness:
+    """Keeps a copy of the state file at each moment: what a crash would leave."""
+
+    def __init__(self, path, camera, stage, results):
+        self.path = path
+        self.n_seen = {}
+        self.exposed = {}
+        self.camera = camera
+        camera.during = lambda: self.keep("exposing")
+        move, wait = stage.set, results.wait
+
+        def moving(value):
+            self.keep("moving")
+            return move(value)
+
+        async def waiting(run_uid, timeout):
+            self.keep("waiting")
+            return await wait(run_uid, timeout)
+
+        stage.set, results.wait = moving, waiting
+
+    def keep(self, moment):
+        number = self.n_seen.setdefault(moment, 0)
+        self.n_seen[moment] += 1
+        copy = self.copy(moment, number)
+        shutil.copy(self.path, copy)
+        self.exposed[copy] = self.camera.n_exposures
+
+    def copy(self, moment, number):
+        return self.path.with_name(f"{moment}-{number}.json")
+
+
+def make_spots():
+    return Spots([Motor("x")], [(0.0,), (1.0,)])
+
+
+@pytest.fixture
+def series(RE):
+    def run(path, camera, stage, selector, results, **settings):
+        plan = autonomous_xpcs(
+            camera, stage, selector, results, state_path=path, **settings
+        )
+        return RE(plan).plan_result
+
+    return run
+
+
+@pytest.mark.parametrize("number", range(N_SAMPLES))
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_after_a_crash_at_any_moment_the_series_goes_on(
+    tmp_path, series, moment, number
+):
+    camera, stage, results = Camera(), Motor("stage"), Results(default=summary())
+    witness = Witness(tmp_path / "state.json", camera, stage, results)
+    spots, selector = make_spots(), NoveltySelector(make_shelf(N_SAMPLES))
+    series(witness.path, camera, stage, selector, results, spots=spots)
+    visited = list(stage.visited)
+    crashed = witness.copy(moment, number)
+    n_exposed = witness.exposed[crashed]
+
+    # Of the run that the crash cut short there is no result.
+    again = Results(default=summary())
+    again.by_run = {
+        seen.run_uid: summary(novelty=0.7)
+        for seen in selector.observations[: number + (moment == "waiting")]
+    }
+    asked = set(again.by_run)
+    if moment == "exposing":
+        again.by_run[selector.observations[number].run_uid] = None
+    camera, stage = Camera(), Motor("stage")
+    spots, resumed = make_spots(), NoveltySelector(make_shelf(N_SAMPLES))
+    uids = series(crashed, camera, stage, resumed, again, spots=spots)
+
+    assert sorted(visited[:n_exposed] + stage.visited) == sorted(visited)
+    names = [seen.name for seen in resumed.observations]
+    lost = {visited[number]} if moment == "exposing" else set()
+    assert sorted(names) == sorted(set(visited) - lost)
+    # Each exposure is booked once, whether it was before the crash or after it.
+    assert len(spots.doses) == N_SAMPLES
+    assert {dose.run_uid for dose in spots.doses} >= asked | set(uids)
+    assert resumed.pending == ()
+
+
+def test_a_crash_of_the_process_loses_nothing(tmp_path, series):
+    path = tmp_path / "state.json"
+    code = f"""
+import os
+from bluesky import RunEngine
+from ainerd_bluesky.plans import autonomous_xpcs
+from ainerd_bluesky.selection import NoveltySelector
+from tests.unit.plans.conftest import Camera, Motor, Results, make_shelf, summary
+camera = Camera()
+camera.during = lambda: camera.n_exposures < 3 or os._exit(9)
+RunEngine({{}})(autonomous_xpcs(
+    camera, Motor("stage"), NoveltySelector(make_shelf({N_SAMPLES})),
+    Results(summary(), None), state_path={str(path)!r},
+))
+"""
+    died = subprocess.run([sys.executable, "-c", code], check=False)
+    assert died.returncode == 9
+    saved = json.loads(path.read_text())
+    assert saved["n_scans"] == 3
+    [missing] = saved["awaited"]
+    results = Results(default=summary())
+    results.by_run = {missing: summary(), saved["under_way"][1]: None}
+    selector = NoveltySelector(make_shelf(N_SAMPLES))
+    camera = Camera()
+    series(path, camera, Motor("stage"), selector, results)
+    assert camera.n_exposures == 1
+    assert len(selector.observations) == 3
+
+
+def test_results_that_came_meanwhile_are_learned_first(tmp_path, series):
+    path, stage = tmp_path / "state.json", Motor("stage")
+    [uid] = series(path, Camera(), stage, NoveltySelector(make_shelf()), Results(),
+                   n_scans=1)  # fmt: skip
+    results = Results()
+    results.by_run = {uid: summary()}
+    selector = NoveltySelector(make_shelf())
+    goal = LabelFound("aging")
+    assert series(path, Camera(), stage, selector, results, goal=goal) == []
+    assert [seen.name for seen in selector.observations] == stage.visited
+
+
+def test_the_budget_is_that_of_the_whole_series(tmp_path, series):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    for n_scans, n_new in ((2, 2), (3, 1), (3, 0)):
+        selector = NoveltySelector(make_shelf())
+        uids = series(
+            path, Camera(), Motor("stage"), selector, results, n_scans=n_scans
+        )
+        assert len(uids) == n_new
+
+
+def test_the_same_selector_goes_on_as_well(tmp_path, series):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    selector = NoveltySelector(make_shelf())
+    for n_scans in (2, 4):
+        series(path, Camera(), Motor("stage"), selector, results, n_scans=n_scans)
+    assert len(selector.observations) == 4
+
+
+def test_the_state_of_a_resumed_series_is_that_of_an_unbroken_one(tmp_path, series):
+    hashes = []
+    for steps in ([4], [1, 3, 4]):
+        path = tmp_path / f"{len(steps)}.json"
+        stage = Motor("stage")
+        for n_scans in steps:
+            selector = StrategySelector(make_shelf(9), Coverage())
+            series(path, Camera(), stage, selector, Results(default=summary()),
+                   n_scans=n_scans)  # fmt: skip
+        hashes.append(stage.visited)
+    assert hashes[0] == hashes[1]
+
+
+def test_the_state_replays_to_the_decisions_of_the_runs(tmp_path, series, documents):
+    path = tmp_path / "state.json"
+    for n_scans in (2, 4):
+        selector = NoveltySelector(make_shelf())
+        series(path, Camera(), Motor("stage"), selector, Results(default=summary()),
+               n_scans=n_scans)  # fmt: skip
+    again = replay(json.loads(path.read_text())["selector"])
+    assert [decision.as_json() for decision in again] == [
+        start["decision"] for start in documents.start
+    ]
+
+
+def test_the_name_of_a_campaign_is_kept(tmp_path):
+    selector = NoveltySelector(make_shelf())
+    first = open_campaign(selector, path=tmp_path / "a.json")
+    assert first.name
+    assert open_campaign(selector, path=tmp_path / "a.json").name == first.name
+    with pytest.raises(SelectionError, match=f"{first.name!r}, not 'gels'"):
+        open_campaign(selector, name="gels", path=tmp_path / "a.json")
+
+
+def test_doses_are_not_forgotten_by_leaving_out_the_spots(tmp_path, series):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    selector = NoveltySelector(make_shelf())
+    series(path, Camera(), Motor("stage"), selector, results, n_scans=1,
+           spots=make_spots())  # fmt: skip
+    with pytest.raises(ConfigError, match="booked 1 exposures of spots"):
+        open_campaign(selector, path=path)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: NoveltySelector(make_shelf(7)),
+        lambda: NoveltySelector(make_shelf(), random_state=1),
+        lambda: StrategySelector(make_shelf(), Coverage()),
+    ],
+)
+def test_the_state_of_another_selector_is_refused(tmp_path, make):
+    open_campaign(NoveltySelector(make_shelf()), path=tmp_path / "a.json")
+    with pytest.raises(SelectionError, match="of another selector"):
+        open_campaign(make(), path=tmp_path / "a.json")
+
+
+def test_a_selector_that_learned_something_else_is_refused(tmp_path, series):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    series(path, Camera(), Motor("stage"), NoveltySelector(make_shelf()), results,
+           n_scans=1)  # fmt: skip
+    other = NoveltySelector(make_shelf())
+    other.take("s3")
+    with pytest.raises(SelectionError, match="of another selector"):
+        open_campaign(other, path=path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no state can be read"),
+        ("[]", "holds no state but a list"),
+        ("{}", "no state of a campaign"),
+        (
+            '{"kind": "xpcs-campaign", "format_version": 99}',
+            "no state of a campaign: it holds",
+        ),
+    ],
+)
+def test_a_file_that_is_no_state_is_refused_and_kept(tmp_path, text, message):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(SelectionError, match=message):
+        open_campaign(NoveltySelector(make_shelf()), path=path)
+    assert path.read_text() == text
+
+
+def test_a_state_that_was_changed_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    selector = NoveltySelector(make_shelf())
+    selector.take("s1")
+    open_campaign(selector, path=path)
+    path.write_text(path.read_text().replace('"name": "s1", "strategy"',
+                                             '"name": "s2", "strategy"'))  # fmt: skip
+    with pytest.raises(SelectionError, match="changed after it was saved"):
+        open_campaign(NoveltySelector(make_shelf()), path=path)
+
+
+def test_no_exposure_without_its_booking_on_disk(tmp_path, RE, documents):
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    camera, stage = Camera(), Motor("stage")
+    stage.set = lambda value, move=stage.set: (
+        shutil.rmtree(folder, ignore_errors=True) or move(value)
+    )
+    plan = autonomous_xpcs(
+        camera, stage, NoveltySelector(make_shelf()), Results(),
+        state_path=folder / "state.json",
+    )  # fmt: skip
+    with pytest.raises(SelectionError, match="a state cannot be written"):
+        RE(plan)
+    assert camera.n_exposures == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(SelectionError, match="cannot be written"):
+        open_campaign(NoveltySelector(make_shelf()), path=tmp_path / "a.json")

@@ -1,0 +1,62 @@
+import math
+
+import pytest
+
+from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.plans import AllLabelsSeen, Budget, LabelFound
+from ainerd_bluesky.plans.limits import Spent
+from ainerd_bluesky.selection import Observation
+from ainerd_bluesky.vocabulary import DYNAMICS
+
+
+def seen(*labels, confidence=0.9):
+    return [
+        Observation(f"s{i}", label, confidence, 0.1) for i, label in enumerate(labels)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "observations", "is_reached"),
+    [
+        (LabelFound("aging"), [], False),
+        (LabelFound("aging"), seen("static", "aging"), True),
+        (LabelFound("aging", 2), seen("static", "aging"), False),
+        (LabelFound("aging", 1, 0.95), seen("aging"), False),
+        (AllLabelsSeen(["aging", "static"]), seen("aging", "aging"), False),
+        (AllLabelsSeen(["aging", "static"]), seen("aging", "static", "foam"), True),
+        (AllLabelsSeen(), seen(*DYNAMICS), True),
+        (AllLabelsSeen(), seen(*DYNAMICS[1:]), False),
+    ],
+)
+def test_a_goal_counts_what_was_found(goal, observations, is_reached):
+    assert goal(observations) is is_reached
+
+
+def test_ten_scans_of_a_tenth_fit_into_a_second():
+    spent = Spent()
+    for _ in range(10):
+        assert spent.why_stop(Budget(max_beam_time=1.0), 0.1) == ""
+        spent.book(0.1)
+    assert "1 of 1 s of beam are used" in spent.why_stop(Budget(max_beam_time=1.0), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (Budget(max_scans=3), "3 of 3 scans are done"),
+        (Budget(max_beam_time=7.0), "6 of 7 s of beam are used, and a scan takes 2 s"),
+        (Budget(max_time=0.0), "0 s have passed"),
+        (Budget(), ""),
+    ],
+    ids=str,
+)
+def test_a_budget_says_why_it_ends_a_series(budget, message):
+    assert Spent(3, 6.0).why_stop(budget, 2.0) == message
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_scans": -1}, {"max_beam_time": math.nan}, {"max_time": -1.0}]
+)
+def test_a_budget_that_cannot_be_is_refused(limits):
+    with pytest.raises(ConfigError, match="a budget needs limits >= 0"):
+        Budget(**limits)
