@@ -2,12 +2,11 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import httpx
 import numpy as np
 from numpy.typing import NDArray
 from tiled.client.container import Container
@@ -17,7 +16,6 @@ from ainerd_bluesky.callbacks.trigger import sample_name
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.engines import choose_engine
 from ainerd_bluesky.errors import (
-    CatalogError,
     ConfigError,
     FileFormatError,
     FrameStackError,
@@ -36,6 +34,7 @@ from ainerd_bluesky.pipeline import (
     refused,
 )
 from ainerd_bluesky.xpcs.data.roi import QPartition
+from flows.decisions import keep_decision
 from tiled_adapters.catalog import open_catalog
 from tiled_adapters.formats.qmap import read_partition
 from tiled_adapters.publish import ResultsPublisher
@@ -45,7 +44,6 @@ from tiled_adapters.vocabulary import VocabularyStore
 __all__ = [
     "RunReading",
     "classify",
-    "is_transient",
     "known_words",
     "open_beamline",
     "process_run",
@@ -55,9 +53,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("flows.chain")
-
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +67,14 @@ class RunReading:
         The frames; none are read before the reduction.
     refusal : tuple of str or None
         Flag and reason, for a run that can only be recorded as invalid.
+    start : mapping
+        Its start document.
     """
 
     acquisition: Acquisition
     frames: RunFrames | None
     refusal: tuple[str, str] | None = None
+    start: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -138,26 +136,7 @@ def read(run_uid: str, config: BeamlineConfig, catalog: Container) -> RunReading
         },
     )
     require_technique(start, config)
-    if stop["exit_status"] != "success":
-        why = f": {stop['reason']}" if stop.get("reason") else ""
-        refusal = ("run-aborted", f"run ended with {stop['exit_status']!r}{why}")
-        return RunReading(acquisition, None, refusal)
-
-    try:
-        frames = read_run(catalog, run_uid, config)
-    except FrameStackError as error:  # of its shape: waiting changes nothing
-        return RunReading(acquisition, None, ("unreadable", str(error)))
-    except FileFormatError as error:
-        _raise_if_early(error, acquisition, config)
-        return RunReading(acquisition, None, ("unreadable", str(error)))
-    origin = {"field": frames.field, "dataset": frames.dataset}
-    acquisition = replace(
-        acquisition,
-        frame_time=frames.frame_time,
-        source="" if frames.path is None else str(frames.path),
-        metadata={**acquisition.metadata, **origin},
-    )
-    return RunReading(acquisition, frames)
+    return replace(_open(acquisition, stop, config, catalog), start=start)
 
 
 def reduce(reading: RunReading, config: BeamlineConfig) -> Reduction:
@@ -305,31 +284,8 @@ def process_run(
     words = known_words(model, config, catalog)
     analysis = classify(reduce(reading, config), reading, model, config, words)
     publish(analysis, config, catalog)
+    keep_decision(reading.start, config, catalog)
     return analysis.summary
-
-
-def is_transient(error: BaseException) -> bool:
-    """Return whether another try may help: a lost connection, a run still written.
-
-    Parameters
-    ----------
-    error : BaseException
-        What a step raised; what caused it counts as well.
-
-    Returns
-    -------
-    bool
-        False for what stays wrong, such as a missing field or a bad partition.
-    """
-    if isinstance(error, RunNotReadyError | CatalogError):
-        return True
-    if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
-        return True
-    if isinstance(error, ClientError | httpx.HTTPStatusError):
-        code = error.response.status_code
-        return code >= _SERVER_ERROR or code == _TOO_MANY_REQUESTS
-    cause = error.__cause__
-    return cause is not None and is_transient(cause)
 
 
 def _documents(
@@ -344,6 +300,35 @@ def _documents(
     if not metadata.get("stop"):
         raise RunNotReadyError(f"run {run_uid} has no stop document yet")
     return dict(metadata["start"]), dict(metadata["stop"])
+
+
+def _open(
+    acquisition: Acquisition,
+    stop: Mapping[str, Any],
+    config: BeamlineConfig,
+    catalog: Container,
+) -> RunReading:
+    """Open the frames of a run, or find the reason to refuse them."""
+    if stop["exit_status"] != "success":
+        why = f": {stop['reason']}" if stop.get("reason") else ""
+        refusal = ("run-aborted", f"run ended with {stop['exit_status']!r}{why}")
+        return RunReading(acquisition, None, refusal)
+
+    try:
+        frames = read_run(catalog, acquisition.run_uid, config)
+    except FrameStackError as error:  # of its shape: waiting changes nothing
+        return RunReading(acquisition, None, ("unreadable", str(error)))
+    except FileFormatError as error:
+        _raise_if_early(error, acquisition, config)
+        return RunReading(acquisition, None, ("unreadable", str(error)))
+    origin = {"field": frames.field, "dataset": frames.dataset}
+    acquisition = replace(
+        acquisition,
+        frame_time=frames.frame_time,
+        source="" if frames.path is None else str(frames.path),
+        metadata={**acquisition.metadata, **origin},
+    )
+    return RunReading(acquisition, frames)
 
 
 def _blocks(

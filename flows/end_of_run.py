@@ -19,7 +19,9 @@ from ainerd_bluesky.ml.words import ModelWords
 from ainerd_bluesky.pipeline import Analysis, Classifier, Reduction
 from flows import chain
 from flows.beamline import read_beamline
+from flows.decisions import keep_decision
 from flows.models import ModelSource
+from flows.retries import is_transient
 
 __all__ = ["PrefectRunner", "end_of_run"]
 
@@ -30,7 +32,7 @@ R = TypeVar("R")
 def _may_get_better(_: object, __: object, state: State[Any]) -> bool:
     """Retry a lost connection or a run that is still written, nothing else."""
     result = state.result(raise_on_failure=False)
-    return isinstance(result, BaseException) and chain.is_transient(result)
+    return isinstance(result, BaseException) and is_transient(result)
 
 
 def _name_of_run() -> str:
@@ -82,6 +84,14 @@ def publish_step(analysis: Analysis, config: BeamlineConfig, catalog: Container)
     return chain.publish(analysis, config, catalog)
 
 
+@_step("keep decision")
+def keep_decision_step(
+    reading: chain.RunReading, config: BeamlineConfig, catalog: Container
+) -> str | None:
+    """Copy the decision of a selector, where one led to the run."""
+    return keep_decision(reading.start, config, catalog)
+
+
 @flow(name="end-of-run", flow_run_name=_name_of_run, timeout_seconds=1800)
 def end_of_run(run_uid: str, beamline: str = "demo") -> dict[str, Any]:
     """Bring the label of a finished run into Tiled.
@@ -106,6 +116,8 @@ def end_of_run(run_uid: str, beamline: str = "demo") -> dict[str, Any]:
         words = chain.known_words(model, config, catalog)
         analysis = _with_link(classify_step(reduction, reading, model, config, words))
         key = publish_step(analysis, config, catalog)
+        if "decision" in reading.start:
+            keep_decision_step(reading, config, catalog)
     _report(analysis, key, config)
     return analysis.summary
 

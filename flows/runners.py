@@ -18,8 +18,9 @@ from ainerd_bluesky.pipeline import (
     reduce_frames,
 )
 from ainerd_bluesky.xpcs.data.roi import QPartition
-from flows.chain import is_transient, open_beamline, process_run
+from flows.chain import open_beamline, process_run
 from flows.models import ModelSource
+from flows.retries import is_transient
 
 __all__ = ["EmbeddedRunner", "Runner"]
 

@@ -22,7 +22,8 @@ from ainerd_bluesky.callbacks.outbox import Outbox
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.errors import CatalogError
 from flows.beamline import read_beamline
-from flows.chain import is_transient, open_beamline
+from flows.chain import open_beamline
+from flows.retries import is_transient
 from flows.runners import Runner
 
 __all__ = ["Worker", "main"]

@@ -1,7 +1,9 @@
 """What commands that work on a catalog of results have in common."""
 
 import os
+from collections.abc import Iterable
 from contextlib import closing, contextmanager
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -24,12 +26,14 @@ __all__ = [
     "UriOption",
     "WhoOption",
     "open_results",
+    "short_uids",
 ]
 
 DEFAULT_URI = "http://127.0.0.1:8000"
 """Where `ainerd serve` listens unless told otherwise."""
 DEFAULT_PATH = "processed/xpcs"
 """Where a server of the suite keeps results."""
+_SHORTEST_UID = 8
 
 UriOption: TypeAlias = Annotated[str, typer.Option(help="Tiled URI or profile name.")]
 PathOption: TypeAlias = Annotated[
@@ -87,3 +91,36 @@ def open_results(
                 f"{uri} has no results at {path!r}: correct --uri or --path"
             )
         yield root, results
+
+
+def short_uids(uids: Iterable[str]) -> dict[str, str]:
+    """Shorten uids for a table that people read.
+
+    Parameters
+    ----------
+    uids : iterable of str
+        All uids among which one is to be found.
+
+    Returns
+    -------
+    dict of str to str
+        The beginning of each uid that no other one shares, eight characters at least.
+
+    Examples
+    --------
+    >>> short_uids(["abcdefgh-1", "abcdefgh-2", "b1234567-3"])["b1234567-3"]
+    'b1234567'
+    """
+    ranked = sorted(uids)
+    lengths = dict.fromkeys(ranked, _SHORTEST_UID)
+    for one, other in pairwise(ranked):
+        n_needed = _n_shared(one, other) + 1
+        lengths[one] = max(lengths[one], n_needed)
+        lengths[other] = max(lengths[other], n_needed)
+    return {uid: uid[:length] for uid, length in lengths.items()}
+
+
+def _n_shared(one: str, other: str) -> int:
+    """Return how many characters two texts have in common from their start."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -23,7 +23,7 @@ from ainerd_bluesky.json_values import as_json
 from tiled_adapters.catalog import create_container, set_metadata
 from tiled_adapters.specs import RESULT, RESULTS, TWO_TIME
 
-__all__ = ["AnalysisLike", "ResultsPublisher", "check_key"]
+__all__ = ["AnalysisLike", "ResultsPublisher", "check_key", "write_table"]
 
 _KEY = re.compile(r"[A-Za-z0-9._-]+")
 _TILE = 1000
@@ -173,6 +173,23 @@ def check_key(key: str) -> None:
         )
 
 
+def write_table(parent: Container, name: str, frame: pd.DataFrame) -> None:
+    """Write a table, over what a crash or another process may have left.
+
+    Parameters
+    ----------
+    parent : Container
+        Where.
+    name : str
+        Key of the table.
+    frame : pandas.DataFrame
+        Its columns.
+    """
+    structure = TableStructure.from_pandas(frame)
+    node = _open_node(parent, name, StructureFamily.table, structure)
+    node.write(frame)
+
+
 def _commit(
     result: Container, analysis: AnalysisLike, details: Mapping[str, Any]
 ) -> None:
@@ -202,7 +219,7 @@ def _has_words(node: Container, analysis: AnalysisLike) -> bool:
 def _rename(result: Container, analysis: AnalysisLike) -> None:
     """Give a complete result, relabelled since, the labels of the analysis again."""
     if analysis.bins:
-        _write_table(result, "bins", _as_frame(analysis.bins))
+        write_table(result, "bins", _as_frame(analysis.bins))
     set_metadata(result, as_json(analysis.summary))
 
 
@@ -216,7 +233,7 @@ def _write_contents(result: Container, analysis: AnalysisLike) -> None:
         ]
         if analysis.bins:
             frame = _as_frame(analysis.bins)
-            pending.append(uploads.submit(_write_table, result, "bins", frame))
+            pending.append(uploads.submit(write_table, result, "bins", frame))
     for upload in pending:
         upload.result()
 
@@ -253,12 +270,6 @@ def _write_array(
             for start, sizes, i in zip(starts, structure.chunks, block, strict=True)
         )
         node.write_block(np.ascontiguousarray(array[part]), block)
-
-
-def _write_table(result: Container, name: str, frame: pd.DataFrame) -> None:
-    structure = TableStructure.from_pandas(frame)
-    node = _open_node(result, name, StructureFamily.table, structure)
-    node.write(frame)
 
 
 def _open_node(

@@ -23,6 +23,8 @@ from tiled_adapters.guard import adapters_by_mimetype
 from tiled_adapters.specs import (
     CLUSTERS,
     CLUSTERS_CATALOG,
+    DECISION,
+    DECISIONS_CATALOG,
     MODEL,
     MODEL_DECISION,
     MODELS,
@@ -44,6 +46,7 @@ _LAYOUT: tuple[tuple[str, list[Spec]], ...] = (
     ("processed/models", [MODELS]),
     ("processed/clusters", [CLUSTERS_CATALOG]),
     ("processed/vocabulary", [VOCABULARY]),
+    ("processed/decisions", [DECISIONS_CATALOG]),
 )
 """Containers that exist from the start, parents first."""
 
@@ -113,6 +116,7 @@ def _extensions() -> dict[str, Any]:
     validate_model = "tiled_adapters.specs:validate_model"
     validate_decision = "tiled_adapters.specs:validate_decision"
     validate_clusters = "tiled_adapters.specs:validate_clusters"
+    validate_choice = "tiled_adapters.specs:validate_choice"
     validate_naming = "tiled_adapters.vocabulary:validate_naming"
     export_run = "bluesky_tiled_plugins.exporters:json_seq_exporter"
     export_map = "tiled_adapters.exporters:two_time_png"
@@ -130,6 +134,7 @@ def _extensions() -> dict[str, Any]:
             {"spec": MODEL_DECISION.name, "validator": validate_decision},
             {"spec": CLUSTERS.name, "validator": validate_clusters},
             {"spec": NAMING.name, "validator": validate_naming},
+            {"spec": DECISION.name, "validator": validate_choice},
         ],
     }
 

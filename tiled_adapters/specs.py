@@ -10,6 +10,9 @@ __all__ = [
     "ACTIONS",
     "CLUSTERS",
     "CLUSTERS_CATALOG",
+    "DECISION",
+    "DECISIONS",
+    "DECISIONS_CATALOG",
     "MAX_WEIGHTS",
     "MODEL",
     "MODELS",
@@ -26,6 +29,7 @@ __all__ = [
     "XPCS_FRAMES",
     "Entry",
     "require_container",
+    "validate_choice",
     "validate_clusters",
     "validate_decision",
     "validate_model",
@@ -64,6 +68,12 @@ VOCABULARY = Spec("XPCSVocabulary")
 """Container with one numbered container per act of naming."""
 NAMING = Spec("XPCSNaming")
 """One act of naming: what somebody did to the vocabulary."""
+DECISIONS_CATALOG = Spec("XPCSDecisionsCatalog")
+"""Container with one container per campaign."""
+DECISIONS = Spec("XPCSDecisions")
+"""The decisions of a campaign, one node each."""
+DECISION = Spec("XPCSDecision")
+"""One decision of a selector: what, out of what, why, and the runs that came of it."""
 
 STAGES = ("candidate", "production", "retired")
 """What a version of a model can be."""
@@ -74,6 +84,7 @@ MAX_WEIGHTS = 256 * 1024**2
 _STATES = ("writing", "complete")
 _IDENTITY = ("name", "version", "sha256", "format_version")
 _FINDING = ("model_sha256", "next_id", "query", "parent", "previous", "published")
+_CHOICE = ("campaign", "chosen", "reason", "run_uid", "state_hash", "strategy")
 _REGISTERED = {"who", "when", "why"}
 _DECISION = {"version", "action", *_REGISTERED}
 
@@ -283,6 +294,45 @@ def validate_clusters(
     missing = [key for key in _FINDING if key not in metadata]
     if metadata["status"] == "complete" and missing:
         raise ValidationError(f"{spec.name} needs {missing}, got {sorted(metadata)}")
+
+
+def validate_choice(
+    spec: Spec,
+    metadata: Mapping[str, Any] | None,
+    entry: Entry | None,
+    structure_family: StructureFamily | None,
+    _structure: object,
+) -> None:
+    """Refuse a decision of a selector that could not be told in words.
+
+    Parameters
+    ----------
+    spec : Spec
+        `XPCSDecision`.
+    metadata : mapping or None
+        As it is going to be stored; None if an update leaves it alone.
+    entry : adapter or None
+        The node that is being updated; None for a new one.
+    structure_family : StructureFamily or None
+        Of a new node.
+
+    Raises
+    ------
+    ValidationError
+        If the node is no container, its status is impossible, or it does not say what
+        was chosen in which campaign, why, and which run came of it.
+    """
+    require_container(spec, entry, structure_family)
+    if metadata is None:
+        return
+    _check_status(metadata)
+    for key in _CHOICE:
+        text = metadata.get(key)
+        if not isinstance(text, str) or not text:
+            raise ValidationError(f"{spec.name} needs a text for {key}, got {text!r}")
+    number = metadata.get("number")
+    if not isinstance(number, int) or number < 0:
+        raise ValidationError(f"number must be an integer from 0 on, got {number!r}")
 
 
 def validate_two_time(

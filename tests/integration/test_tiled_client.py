@@ -12,7 +12,7 @@ from tiled.queries import Key
 from ainerd_bluesky import figures
 from ainerd_bluesky.errors import ConfigError
 from tiled_adapters.client import XPCSResult, XPCSResults, XPCSTwoTime
-from tiled_adapters.commands import _short_uids
+from tiled_adapters.command_parts import short_uids
 from tiled_adapters.exporters import two_time_png
 from tiled_adapters.publish import ResultsPublisher
 
@@ -229,7 +229,7 @@ def test_labels_command_lists_runs(tiled_server, published, as_json):
 
 def test_uids_are_cut_where_they_differ():
     uids = ["0123456789ab", "0123456789cd", "abcdefghijkl", "abc", "abcd"]
-    short = _short_uids(uids)
+    short = short_uids(uids)
     assert list(map(short.get, uids)) == [
         "0123456789a", "0123456789c", "abcdefgh", "abc", "abcd",
     ]  # fmt: skip

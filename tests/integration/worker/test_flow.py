@@ -13,81 +13,28 @@ import h5py
 import numpy as np
 import pytest
 import yaml
-from bluesky import RunEngine
 from tiled.client.utils import ClientError
 
 from ainerd_bluesky.callbacks.job import Job
-from ainerd_bluesky.callbacks.writer import tiled_writer
-from ainerd_bluesky.config import ClassificationConfig, load_beamline
+from ainerd_bluesky.config import ClassificationConfig
 from ainerd_bluesky.errors import (
     ConfigError,
     ModelError,
     RunNotReadyError,
     UnsuitableRunError,
 )
-from ainerd_bluesky.ml import load_model
 from ainerd_bluesky.ml.bundle import SHIPPED
-from ainerd_bluesky.plans import xpcs_scan
 from ainerd_bluesky.profiles import find_profiles
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from flows import chain
+from flows.retries import is_transient
 from flows.runners import EmbeddedRunner
 from tiled_adapters.formats.qmap import write_partition
 from tiled_adapters.models import open_registry
 
-from .conftest import make_beamline, point_at
+from .conftest import be_patient
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def beamline(tiled_server):
-    """Devices, and runs written to Tiled without any analysis."""
-    RE = RunEngine({}, call_returns_result=False)
-    folder = tiled_server.detector_folder / uuid.uuid4().hex
-    return RE, make_beamline(RE, folder)
-
-
-@pytest.fixture
-def config(beamline, tiled_server):
-    config = point_at(load_beamline(beamline[1].config_path), tiled_server.uri)
-    return be_patient(config, 0.0)
-
-
-def be_patient(config, seconds):
-    flow = config.flow.model_copy(update={"file_patience": seconds})
-    return config.model_copy(update={"flow": flow})
-
-
-@pytest.fixture
-def scan(beamline, catalog, config, tmp_path):
-    RE, devices = beamline
-    writer = tiled_writer(
-        catalog["raw"],
-        allowed_roots=config.catalog.allowed_roots,
-        backup_folder=tmp_path,
-    )
-    token = RE.subscribe(writer)
-
-    def run(sample="steady", **settings):
-        short = {"n_frames": 96, "frame_time": 0.01, **settings}
-        return RE(xpcs_scan(devices.detector, devices.stage, sample, **short))[0]
-
-    yield run
-    RE.unsubscribe(token)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_model()
-
-
-@pytest.fixture
-def process(config, catalog, model):
-    def run(run_uid, config=config):
-        return chain.process_run(run_uid, config, model=model, catalog=catalog)
-
-    return run
 
 
 def frames_file(run_uid, config, catalog):
@@ -162,7 +109,7 @@ def test_a_file_that_is_not_there_is_awaited_and_then_an_error_that_names_it(
         process(run_uid, be_patient(config, 600.0))
     with pytest.raises(ClientError, match="No such file") as error:
         process(run_uid)
-    assert not chain.is_transient(error.value)
+    assert not is_transient(error.value)
 
 
 def test_a_missing_partition_is_an_error_that_names_the_file(scan, process, config):
@@ -182,7 +129,7 @@ def test_a_run_of_another_detector_is_an_error_that_names_the_field(
 def test_a_run_that_is_not_there_is_worth_another_try(process):
     with pytest.raises(RunNotReadyError) as error:
         process("nobody")
-    assert chain.is_transient(error.value)
+    assert is_transient(error.value)
 
 
 # --- Prefect ------------------------------------------------------------------
@@ -309,6 +256,16 @@ def test_the_page_of_a_flow_run_shows_what_was_found(
     }
 
 
+def test_the_flow_keeps_the_decision_that_led_to_the_run(
+    scan, catalog, prefect_server, beamline_file, decide
+):
+    from flows.end_of_run import end_of_run
+
+    run_uid = scan(md=decide())
+    end_of_run(run_uid, beamline_file)
+    assert catalog["processed/decisions"].of_run(run_uid).run_uids == (run_uid,)
+
+
 def test_what_stays_wrong_is_not_tried_again(
     scan, prefect_server, beamline_file, config, monkeypatch
 ):
@@ -369,11 +326,16 @@ def test_the_deployment_of_the_profiles_runs_by_http(
     assert results[run_uid].metadata["status"] == "complete"
 
 
-def test_the_entry_point_of_the_deployment_is_the_flow():
+def test_the_entry_points_of_the_deployments_are_the_flows():
     document = yaml.safe_load((find_profiles() / "prefect.yaml").read_text())
-    [deployment] = document["deployments"]
-    module, _, name = deployment["entrypoint"].rpartition(".")
-    assert getattr(import_module(module), name).name == "end-of-run"
+    found = [
+        getattr(import_module(module), name).name
+        for module, _, name in (
+            deployment["entrypoint"].rpartition(".")
+            for deployment in document["deployments"]
+        )
+    ]
+    assert found == ["end-of-run", "train-model"]
 
 
 def test_importing_the_flow_connects_to_nothing():

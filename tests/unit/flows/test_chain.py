@@ -1,60 +1,19 @@
 import time
 
-import httpx
 import pytest
-from tiled.client.utils import ClientError
 
 from ainerd_bluesky.config import BeamlineConfig
 from ainerd_bluesky.errors import (
-    CatalogError,
     ConfigError,
     FileFormatError,
-    PartitionError,
     RunNotReadyError,
     UnsuitableRunError,
 )
 from ainerd_bluesky.xpcs.simulate.movie import default_partition
 from flows import chain
 from flows.beamline import read_beamline
-from flows.chain import is_transient, read, reduce
+from flows.chain import read, reduce
 from tiled_adapters.formats.qmap import write_partition
-
-
-def answer(code, kind=ClientError):
-    request = httpx.Request("GET", "http://tiled")
-    response = httpx.Response(code, request=request)
-    return kind(f"answered {code}", request=request, response=response)
-
-
-def caused_by(cause):
-    error = RuntimeError("no way")
-    error.__cause__ = cause
-    return error
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (RunNotReadyError("x"), True),
-        (CatalogError("x"), True),
-        (httpx.ConnectError("x"), True),
-        (httpx.ReadTimeout("x"), True),
-        (answer(503), True),
-        (answer(429), True),
-        (answer(500, httpx.HTTPStatusError), True),
-        (caused_by(httpx.ConnectError("x")), True),
-        (answer(404), False),
-        (answer(401), False),
-        (UnsuitableRunError("x"), False),
-        (PartitionError("x"), False),
-        (ConfigError("x"), False),
-        (OSError("x"), False),
-        (caused_by(ValueError("x")), False),
-    ],
-    ids=repr,
-)
-def test_only_what_can_get_better_is_worth_another_try(error, expected):
-    assert is_transient(error) == expected
 
 
 class Node:
