@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Waiting threads sleep: spinning ones take the CPU from the others on a busy host.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: env peers demo test lint docs clean help
+.PHONY: env peers demo redis test lint docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -42,7 +42,12 @@ peers: $(VENV)/.peers  ## add boost-corr and others, for `ainerd bench correlato
 demo: $(VENV)/.user  ## scan unknown samples on a simulated beamline and classify them
 	$(BIN)/ainerd demo $(ARGS)
 
-test: $(VENV)/.developer  ## run the tests (add ARGS="-m slow" for the slow ones)
+# Where the queue server of the tests keeps its queue.
+redis:
+	@command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } \
+	  || echo "no redis-server, and it could not be installed: its tests are skipped"
+
+test: $(VENV)/.developer redis  ## run the tests (add ARGS="-m slow" for the slow ones)
 	$(BIN)/pytest --numprocesses=auto $(ARGS)
 
 lint: $(VENV)/.developer  ## check format, style, types and layers

@@ -26,7 +26,8 @@ Classify the dynamics of XPCS scans: two-time maps in, labels in Tiled out.
 **One file**: `ainerd classify FILE` answers for a two-time map or a result file.
 
 **At a beamline**: `ainerd serve FOLDER`, then `ainerd profile install`, then scan;
-`ainerd labels` lists what was found, `ainerd check` says what is wrong.
+`ainerd labels` lists what was found, `ainerd why RUN` tells why a run was measured,
+`ainerd check` says what is wrong.
 
 **An archive**: `ainerd ingest PATH...` classifies files and publishes their labels.
 

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -18,11 +18,14 @@ __all__ = [
     "FlowConfig",
     "PartitionConfig",
     "QualityConfig",
+    "QueueConfig",
     "ReductionConfig",
     "load_beamline",
+    "load_toml",
 ]
 
 
+_Model = TypeVar("_Model", bound=BaseModel)
 _REGISTERED = re.compile(
     r"registry:(?P<name>[A-Za-z0-9._-]+)(?:@(?P<version>[A-Za-z0-9._-]+))?"
 )
@@ -172,6 +175,22 @@ class FlowConfig(_Section):
     """Seconds after a run in which a detector file may still come, or be completed."""
 
 
+class QueueConfig(_Section):
+    """The queue server, and what an agent may do there."""
+
+    control_address: str = "tcp://127.0.0.1:60615"
+    """0MQ address of the RE manager."""
+    http_uri: str | None = None
+    """Address of the queue server's HTTP server; if set, it is used instead of 0MQ,
+    with the key in QSERVER_HTTP_API_KEY."""
+    user_group: str = "primary"
+    """Group whose permissions the agent has on the queue server."""
+    allowed_plans: tuple[str, ...] = ("xpcs_scan",)
+    """The only plans that an agent may add."""
+    max_items: Annotated[int, Field(ge=1)] = 2
+    """Most items of an agent that wait in the queue or run."""
+
+
 class BeamlineConfig(_Section):
     """Everything the suite needs to know about one beamline."""
 
@@ -187,6 +206,7 @@ class BeamlineConfig(_Section):
     classification: ClassificationConfig = ClassificationConfig()
     catalog: CatalogConfig = CatalogConfig()
     flow: FlowConfig = FlowConfig()
+    queue: QueueConfig = QueueConfig()
 
     def resolved(self, folder: Path) -> "BeamlineConfig":
         """Return a copy whose relative paths start at `folder`."""
@@ -218,18 +238,39 @@ def load_beamline(path: Path) -> BeamlineConfig:
     BeamlineConfig
         Validated, with absolute paths.
 
+    Notes
+    -----
+    What `load_toml` cannot read is a `ConfigError` that names the file and each key.
+    """
+    path = Path(path).absolute()
+    return load_toml(path, BeamlineConfig).resolved(path.parent)
+
+
+def load_toml(path: Path, model: type[_Model]) -> _Model:
+    """Read a TOML file into a model.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    model : type
+        Model of pydantic.
+
+    Returns
+    -------
+    BaseModel
+        Validated.
+
     Raises
     ------
     ConfigError
         If the file is missing, not TOML, or a key is unknown, absent or out of
         bounds; the text names the file and each key.
     """
-    path = Path(path).absolute()
     try:
-        document = tomllib.loads(path.read_text())
-        return BeamlineConfig.model_validate(document).resolved(path.parent)
+        return model.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
-        raise ConfigError(f"cannot read beamline file {path}: {error}") from error
+        raise ConfigError(f"cannot read {path}: {error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:

@@ -49,6 +49,27 @@ def speckle_counts(
     return make
 
 
+@pytest.fixture(scope="session")
+def striped_map() -> Callable[..., NDArray[np.float32]]:
+    """Make a noisy map of a beam that flickers: its contrast has stripes.
+
+    The contrast decays within `tau` frames; a flicker takes 25 of 128.
+    """
+
+    def make(
+        rng: np.random.Generator, tau: float, *, n_frames: int = 128, noise: float = 0.1
+    ) -> NDArray[np.float32]:
+        frames = np.arange(n_frames)
+        phase = rng.uniform(0, 2 * np.pi)
+        flicker = 1 + 0.6 * np.cos(2 * np.pi * frames * 128 / n_frames / 25 + phase)
+        lag = np.abs(np.subtract.outer(frames, frames))
+        two_time = 1 + 0.3 * np.exp(-2 * lag / tau) * np.outer(flicker, flicker)
+        shot = rng.normal(0, noise, two_time.shape)
+        return np.asarray(two_time + (shot + shot.T) / np.sqrt(2), np.float32)
+
+    return make
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Folder of real measurements, which lie beside the repository."""

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from tiled_adapters.agent_commands import register_agent_commands
 from tiled_adapters.association_commands import register_association_commands
 from tiled_adapters.cluster_commands import clusters_app
 from tiled_adapters.command_parts import (
@@ -24,8 +24,10 @@ from tiled_adapters.command_parts import (
     SampleOption,
     UriOption,
     open_results,
+    short_uids,
 )
 from tiled_adapters.command_progress import require_writable
+from tiled_adapters.decision_commands import register_decision_commands
 from tiled_adapters.explore_commands import register_explore_commands
 from tiled_adapters.model_commands import register_model_commands
 from tiled_adapters.naming_commands import register_naming_commands
@@ -39,7 +41,6 @@ __all__ = ["register"]
 
 _PANEL = "At a beamline"
 _FILES_PANEL = "Files and archives"
-_SHORTEST_UID = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -48,8 +49,10 @@ def register(app: typer.Typer) -> None:
     app.command(rich_help_panel=_PANEL)(labels)
     app.command(rich_help_panel=_FILES_PANEL)(qmap)
     app.command(rich_help_panel=_FILES_PANEL)(export)
+    register_agent_commands(app)
     register_explore_commands(app)
     register_association_commands(app)
+    register_decision_commands(app)
     register_model_commands()
     register_naming_commands(app)
     app.add_typer(clusters_app, name="clusters", rich_help_panel=_PANEL)
@@ -117,7 +120,7 @@ def labels(
         if as_json:
             typer.echo(frame.to_json(orient="records"))
             return
-        Console(emoji=False).print(_as_table(frame, _short_uids(results)))
+        Console(emoji=False).print(_as_table(frame, short_uids(results)))
 
 
 def qmap(
@@ -278,7 +281,7 @@ def _bin_rows(partition: "QPartition") -> Iterable[tuple[str, ...]]:
         yield (str(label), f"{q:.5g}", _number(phi, ".1f"), *counts)
 
 
-def _as_table(frame: "pd.DataFrame", short_uids: dict[str, str]) -> Table:
+def _as_table(frame: "pd.DataFrame", shown: dict[str, str]) -> Table:
     """Return the columns that fit a terminal."""
     table = Table(title=f"{len(frame)} runs")
     for header in ("label", "confidence", "sample", "relaxation time [s]", "q [1/Å]"):
@@ -291,27 +294,10 @@ def _as_table(frame: "pd.DataFrame", short_uids: dict[str, str]) -> Table:
             str(row["sample"] or ""),
             _number(row["relaxation_time"], ".3g"),
             _number(row["q"], ".3g"),
-            short_uids.get(row["run_uid"], row["run_uid"]),
+            shown.get(row["run_uid"], row["run_uid"]),
         )
         table.add_row(*map(Text, cells))
     return table
-
-
-def _short_uids(uids: Iterable[str]) -> dict[str, str]:
-    """Return the beginning of each uid that no other uid shares."""
-    ranked = sorted(uids)
-    lengths = dict.fromkeys(ranked, _SHORTEST_UID)
-    for one, other in pairwise(ranked):
-        n_needed = _n_shared(one, other) + 1
-        lengths[one] = max(lengths[one], n_needed)
-        lengths[other] = max(lengths[other], n_needed)
-    return {uid: uid[:length] for uid, length in lengths.items()}
-
-
-def _n_shared(one: str, other: str) -> int:
-    """Return how many characters two texts have in common from their start."""
-    pairs = zip(one, other, strict=False)
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _number(value: float | None, form: str) -> str:

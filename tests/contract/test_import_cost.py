@@ -16,6 +16,7 @@ CASES = {
     "ainerd_bluesky.engines": (*HEAVY, "numba"),
     "ainerd_bluesky.xpcs.simulate": HEAVY,
     "ainerd_bluesky.selection": HEAVY,
+    "ainerd_bluesky.agents": HEAVY,
     "ainerd_bluesky.ml": ("torch", "sklearn", "tiled", "prefect", "bluesky"),
     "ainerd_bluesky.ml.classification": ("torch", "sklearn", "tiled", "prefect"),
     "ainerd_bluesky.pipeline": ("torch", "sklearn", "tiled", "prefect", "bluesky"),

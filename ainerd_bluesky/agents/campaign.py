@@ -1,0 +1,267 @@
+"""What a person wants found out: one TOML file, validated key by key."""
+
+import csv
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ainerd_bluesky.agents.items import PlanTemplate
+from ainerd_bluesky.agents.rules import AgentRules
+from ainerd_bluesky.config import BeamlineConfig, load_beamline, load_toml
+from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.profiles import beamline_path
+from ainerd_bluesky.selection import (
+    Axis,
+    Candidate,
+    Coverage,
+    Novelty,
+    SelectorSettings,
+    Strategy,
+    StrategySelector,
+    Uncertainty,
+    WantedLabel,
+    discovery,
+    phase_boundary,
+)
+from ainerd_bluesky.vocabulary import DYNAMICS
+
+__all__ = [
+    "AxisConfig",
+    "CampaignConfig",
+    "CandidateConfig",
+    "PlanConfig",
+    "SelectorConfig",
+    "load_campaign",
+]
+
+_STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "discovery": discovery,
+    "phase-boundary": phase_boundary,
+    "novelty": Novelty,
+    "uncertainty": Uncertainty,
+    "coverage": Coverage,
+}
+_COLUMNS = ("name", "sample", "exposure")
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PlanConfig(_Section):
+    """The plan that measures a candidate."""
+
+    name: str = "xpcs_scan"
+    """As the queue server calls it; the beamline's `queue.allowed_plans` has to name
+    it too."""
+    sample_argument: str = "sample"
+    """Argument that gets the name of the sample."""
+    coordinate_arguments: dict[str, str] = {}
+    """Argument that gets a coordinate, by the name of the axis."""
+    arguments: dict[str, Any] = {}
+    """All other arguments, such as `detector = "detector"` and `n_frames = 512`."""
+
+    def template(self) -> PlanTemplate:
+        """Return the plan to be filled in."""
+        return PlanTemplate(
+            self.name, self.sample_argument, self.coordinate_arguments, self.arguments
+        )
+
+
+class SelectorConfig(_Section):
+    """How the next candidate is chosen."""
+
+    strategy: Literal[
+        "discovery", "phase-boundary", "novelty", "uncertainty", "coverage", "wanted"
+    ] = "discovery"
+    """`discovery`: find rare dynamics. `phase-boundary`: where labels change.
+    `wanted`: the labels of `wanted`. The others by what they are called."""
+    vocabulary: tuple[str, ...] = tuple(map(str, DYNAMICS))
+    """Labels that results may have, besides `invalid`: a beamline's own words too."""
+    wanted: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Weight of each label that is looked for."""
+    max_remeasures: Annotated[int, Field(ge=0)] = 1
+    """How often a candidate is tried again that was refused or gave nothing."""
+    cost_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """0: costs do not count; 1: score per second counts."""
+    random_state: int = 0
+    """Decides between candidates of the same score."""
+
+    @model_validator(mode="after")
+    def _check_wanted(self) -> "SelectorConfig":
+        if (self.strategy == "wanted") != bool(self.wanted):
+            raise ValueError("`wanted` names labels if the strategy is `wanted`")
+        return self
+
+    def make(self) -> tuple[Strategy, SelectorSettings]:
+        """Return strategy and settings of the selector."""
+        strategy = (
+            WantedLabel(self.wanted) if self.wanted else _STRATEGIES[self.strategy]()
+        )
+        settings = SelectorSettings(
+            max_remeasures=self.max_remeasures,
+            cost_weight=self.cost_weight,
+            random_state=self.random_state,
+        )
+        return strategy, settings
+
+
+class AxisConfig(_Section):
+    """One coordinate of the candidates."""
+
+    name: str = Field(min_length=1)
+    """Such as `temperature`; a column of the candidates' file."""
+    low: float = -math.inf
+    """Nothing below is ever suggested."""
+    high: float = math.inf
+    """Nothing above is ever suggested."""
+    seconds_per_unit: Annotated[float, Field(ge=0)] = 0.0
+    """Time that a change takes."""
+    settle: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds to wait after any change."""
+
+
+class CandidateConfig(_Section):
+    """Something that can be measured."""
+
+    name: str = Field(min_length=1)
+    """Each has its own."""
+    coordinates: tuple[float, ...] = ()
+    """In the order and units of the axes."""
+    sample: str = ""
+    """As the stage knows it; empty: the name."""
+    exposure: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds of one measurement."""
+
+
+class CampaignConfig(_Section):
+    """Everything an agent needs to know of one campaign."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    """Stands in each run and decision."""
+    beamline: str
+    """Name of a beamline in the profiles, or its TOML file."""
+    state: Path | None = None
+    """Folder for the state; unset: `NAME-agent` beside this file."""
+    n_scans: Annotated[int, Field(ge=1)]
+    """Scans of the whole campaign."""
+    max_awaited: Annotated[int, Field(ge=1)] = 3
+    """Most decisions that are queued, running or without a label. With 1, each waits
+    for the label of the one before."""
+    label_timeout: Annotated[float, Field(gt=0)] = 600.0
+    """Longest wait for one label, in seconds in which Tiled answers."""
+    poll_interval: Annotated[float, Field(gt=0)] = 1.0
+    """Seconds between two looks at the queue."""
+    learns_from_others: bool = True
+    """Whether scans that people make of a candidate, by its name, teach the
+    selector."""
+    plan: PlanConfig = PlanConfig()
+    selector: SelectorConfig = SelectorConfig()
+    axes: tuple[AxisConfig, ...] = ()
+    candidates: tuple[CandidateConfig, ...] = ()
+    """What can be measured; or name a file."""
+    candidates_file: Path | None = None
+    """CSV with the columns `name` and those of the axes; `sample` and `exposure` if
+    wanted."""
+
+    @model_validator(mode="after")
+    def _check_candidates(self) -> "CampaignConfig":
+        if bool(self.candidates) == (self.candidates_file is not None):
+            raise ValueError("give either `candidates` or `candidates_file`")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Folder for the state."""
+        return self.state or Path(f"{self.name}-agent")
+
+    def make_selector(self) -> StrategySelector:
+        """Return a selector that knows nothing yet."""
+        strategy, settings = self.selector.make()
+        candidates = [Candidate(**dict(item)) for item in self.candidates]
+        axes = [Axis(**dict(axis)) for axis in self.axes]
+        return StrategySelector(
+            candidates,
+            strategy,
+            axes=axes,
+            vocabulary=self.selector.vocabulary,
+            settings=settings,
+        )
+
+    def rules(self, beamline: BeamlineConfig) -> AgentRules:
+        """Return what the agent may do: the beamline's limits are part of it."""
+        return AgentRules(
+            allowed_plans=beamline.queue.allowed_plans,
+            max_items=beamline.queue.max_items,
+            max_awaited=self.max_awaited,
+            n_scans=self.n_scans,
+            label_timeout=self.label_timeout,
+            learns_from_others=self.learns_from_others,
+        )
+
+
+def load_campaign(path: Path) -> tuple[CampaignConfig, BeamlineConfig]:
+    """Read the TOML file of a campaign, and that of its beamline.
+
+    Parameters
+    ----------
+    path : Path
+        The file; relative paths inside it start at its folder.
+
+    Returns
+    -------
+    tuple of (CampaignConfig, BeamlineConfig)
+        Validated, with absolute paths and all candidates.
+
+    Notes
+    -----
+    A file that is missing, not TOML or CSV, or has a key that is unknown, absent or
+    out of bounds is a `ConfigError`; the text names the file and each key.
+    """
+    path = Path(path).absolute()
+    campaign = load_toml(path, CampaignConfig)
+    changes: dict[str, Any] = {"state": path.parent / campaign.folder}
+    if campaign.candidates_file is not None:
+        file = path.parent / campaign.candidates_file
+        axes = [axis.name for axis in campaign.axes]
+        changes["candidates"] = _read_candidates(file, axes)
+    beside = path.parent / campaign.beamline
+    beamline = beside if beside.is_file() else beamline_path(campaign.beamline)
+    return campaign.model_copy(update=changes), load_beamline(beamline)
+
+
+def _read_candidates(path: Path, axes: list[str]) -> tuple[CandidateConfig, ...]:
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"cannot read candidates {path}: {error}") from error
+    if not rows:
+        raise ConfigError(f"{path} holds no candidates")
+    unknown = set(rows[0]) - {*_COLUMNS, *axes}
+    missing = {"name", *axes} - set(rows[0])
+    if unknown or missing:
+        raise ConfigError(
+            f"{path}: columns {sorted(map(str, unknown))} are unknown, "
+            f"{sorted(missing)} are missing; axes are {axes}"
+        )
+    return tuple(
+        _read_row(path, line, row, axes) for line, row in enumerate(rows, start=2)
+    )
+
+
+def _read_row(
+    path: Path, line: int, row: Mapping[str, str], axes: list[str]
+) -> CandidateConfig:
+    try:
+        return CandidateConfig(
+            name=row["name"],
+            coordinates=tuple(float(row[axis]) for axis in axes),
+            sample=row.get("sample") or "",
+            exposure=float(row.get("exposure") or 0.0),
+        )
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{path}, line {line}: {error}") from error
