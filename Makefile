@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Waiting threads sleep: spinning ones take the CPU from the others on a busy host.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: env peers demo redis test lint docs clean help
+.PHONY: env peers demo redis browser test lint docs clean help
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -46,6 +46,10 @@ demo: $(VENV)/.user  ## scan unknown samples on a simulated beamline and classif
 redis:
 	@command -v redis-server >/dev/null || { apt-get update && apt-get install -y redis-server; } \
 	  || echo "no redis-server, and it could not be installed: its tests are skipped"
+
+browser:  ## install Chromium, for the slow tests of pages
+	@command -v chromium >/dev/null || { apt-get update && apt-get install -y chromium; } \
+	  || echo "no chromium, and it could not be installed: its tests are skipped"
 
 test: $(VENV)/.developer redis  ## run the tests (add ARGS="-m slow" for the slow ones)
 	$(BIN)/pytest --numprocesses=auto $(ARGS)
