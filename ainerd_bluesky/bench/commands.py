@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["bench_app"]
 
 bench_app = typer.Typer(
-    help="Measure this installation: the correlator, the model.", no_args_is_help=True
+    help="Measure this installation: the correlator, the model, the selector.",
+    no_args_is_help=True,
 )
 
 
@@ -76,6 +77,10 @@ def model(
     data: Annotated[
         Path, typer.Option(help="Folder of measurements; need not exist.")
     ] = Path("../shared/data"),
+    published: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a model of preset `published`, to show beside."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Few maps, to see that it runs.")
     ] = False,
@@ -103,6 +108,7 @@ def model(
         benchmark = bench_model(
             model,
             data=data,
+            published=published,
             quick=quick,
             train_novelty=train_novelty,
             progress=lambda what, done, total: progress.update(
@@ -112,6 +118,76 @@ def model(
     console.print(model_table(benchmark))
     if json_path is not None:
         json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
+
+
+@bench_app.command()
+def selection(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few campaigns, to see that it runs.")
+    ] = False,
+    seeds: Annotated[
+        str, typer.Option(help="Campaigns of each kind, such as 1-50.")
+    ] = "",
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="At once; as many as processors.")
+    ] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Write every campaign to this file.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the curves into this folder.")
+    ] = None,
+) -> None:
+    """Let the selector and simple policies scan the same simulated campaigns.
+
+    Exits with 1 unless every target is met.
+    """
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress
+
+    from ainerd_bluesky.bench.selection import bench_selection
+    from ainerd_bluesky.bench.selection_report import selection_table
+
+    chosen = _seeds(seeds)
+    _check_files(json_path, None, [], quick=quick)
+    if figure is not None and not figure.is_dir():
+        raise ConfigError(f"no folder {figure} to draw into")
+    console = Console()
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task("", total=None)
+        benchmark = bench_selection(
+            chosen,
+            quick=quick,
+            n_processes=processes,
+            progress=lambda what, done, total: progress.update(
+                task, description=what, completed=done, total=total
+            ),
+        )
+    console.print(selection_table(benchmark))
+    if json_path is not None:
+        json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
+    if figure is not None:
+        from ainerd_bluesky.bench.selection_figure import draw_selection
+
+        draw_selection(benchmark, figure)
+    for line in benchmark.failures:
+        console.print(f"[red]not met:[/] {escape(line)}", soft_wrap=True)
+    if benchmark.failures:
+        raise typer.Exit(1)
+
+
+def _seeds(text: str) -> list[int]:
+    """Return the numbers from the first to the last of a range; none for no text."""
+    if not text:
+        return []
+    first, _, last = text.partition("-")
+    if not (first.isdecimal() and (last or first).isdecimal()):
+        raise ConfigError(f"--seeds takes a number or a range like 1-50, got {text!r}")
+    numbers = list(range(int(first), int(last or first) + 1))
+    if not numbers:
+        raise ConfigError(f"--seeds {text} is no range: its end lies before its start")
+    return numbers
 
 
 def _check_files(

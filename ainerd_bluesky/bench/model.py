@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from ainerd_bluesky.bench.machine import describe_machine
 from ainerd_bluesky.bench.model_measured import measured_rows
+from ainerd_bluesky.bench.model_published import load_published, side_by_side
 from ainerd_bluesky.bench.model_rows import ModelRow
 from ainerd_bluesky.bench.model_simulated import (
     draw_long_maps,
@@ -75,6 +77,7 @@ def bench_model(
     model: str | Path = "shipped",
     *,
     data: Path,
+    published: str | Path | None = None,
     quick: bool = False,
     train_novelty: bool = False,
     progress: Progress,
@@ -87,6 +90,8 @@ def bench_model(
         ``"shipped"``, or the folder of one.
     data : Path
         Folder of measurements; figures that need it are left out where it is missing.
+    published : str or Path, optional
+        Folder of a baseline of the published architecture, to be measured beside it.
     quick : bool
         A tenth of the maps: to see that it runs.
     train_novelty : bool
@@ -100,22 +105,24 @@ def bench_model(
         Same figures for the same model on the same machine, times excepted.
     """
     loaded = load_model(model)
+    baseline = None if published is None else load_published(published)
     n_maps, n_clear = (
         (_N_QUICK_MAPS, _N_QUICK_CLEAR_MAPS) if quick else (_N_MAPS, _N_CLEAR_MAPS)
     )
     progress("measured maps", 0, 4)
-    rows = measured_rows(loaded, data)
+    rows = side_by_side(partial(measured_rows, folder=data), loaded, baseline)
     progress("simulated maps", 1, 4)
-    rows += simulated_rows(loaded, draw_long_maps(n_maps, _SEED))
+    drawn = draw_long_maps(n_maps, _SEED)
+    rows += side_by_side(partial(simulated_rows, map_set=drawn), loaded, baseline)
     if train_novelty:
         config = TrainingConfig(seed=1, **(_QUICK_TRAINING if quick else {}))
         rows.append(novelty_row(config, progress))
     progress("changed maps", 2, 4)
     clear = draw_clear_maps(n_clear, _SEED)
-    rows += steadiness_rows(loaded, clear)
+    rows += side_by_side(partial(steadiness_rows, maps=clear), loaded, baseline)
     progress("series and speed", 3, 4)
     rows += _gate_rows(data / _SERIES)
-    rows += speed_rows(loaded, clear)
+    rows += side_by_side(partial(speed_rows, maps=clear), loaded, baseline)
     progress("done", 4, 4)
     return ModelBenchmark(rows, loaded.card)
 
