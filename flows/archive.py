@@ -314,7 +314,7 @@ class Archive:
     Raises
     ------
     CatalogError
-        If the catalog is not laid out so.
+        If the catalog is not laid out so, or its vocabulary cannot be read.
     """
 
     def __init__(
@@ -325,7 +325,7 @@ class Archive:
         self._reading = reading
         self._results = _open_results(root)
         self._publisher = ResultsPublisher(self._results)
-        self._words = VocabularyStore(root).load().for_model(model)
+        self._words = _read_words(root, model)
 
     def ingest(self, paths: Iterable[Path]) -> Iterator[Ingested]:
         """Classify, register and publish file by file.
@@ -371,6 +371,17 @@ class Archive:
         except FileFormatError as error:
             return str(error)
         return None
+
+
+def _read_words(root: Container, model: Classifier) -> ModelWords | None:
+    """Read the beamline's own words before the first file, not in the midst of them."""
+    try:
+        return VocabularyStore(root).load().for_model(model)
+    except (httpx.HTTPError, AttributeError, TypeError, ValueError) as error:
+        raise CatalogError(
+            f"cannot read the vocabulary of {root.uri}: {error}; nothing was ingested; "
+            "mend or remove what stands below processed/vocabulary"
+        ) from error
 
 
 def _open_results(root: Container) -> Container:

@@ -1,4 +1,4 @@
-"""The commands `classify` and `ingest`: files in, answers or Tiled nodes out."""
+"""The commands of flows: files in, answers or Tiled nodes out; models trained."""
 
 import math
 import os
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ainerd_bluesky.errors import ConfigError
+from flows.training_commands import register_training_commands
 
 __all__ = ["register"]
 
@@ -54,6 +55,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this package to the command line."""
     app.command(rich_help_panel="Start here")(classify)
     app.command(rich_help_panel=_PANEL)(ingest)
+    register_training_commands(app)
 
 
 def classify(

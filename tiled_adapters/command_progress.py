@@ -12,11 +12,11 @@ from rich.progress import TaskID
 from ainerd_bluesky.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tiled_adapters.summaries import Progress
 
-__all__ = ["progress_bar", "require_writable"]
+__all__ = ["progress_bar", "require_writable", "stage_bars"]
 
 
 @contextmanager
@@ -40,6 +40,26 @@ def progress_bar(what: str) -> "Iterator[Progress]":
             if not tasks:
                 tasks.append(bars.add_task(what))
             bars.update(tasks[0], completed=n_done, total=n_total)
+
+        yield report
+
+
+@contextmanager
+def stage_bars() -> "Iterator[Callable[[str, int, int], None]]":
+    """Show one bar for each stage of a long computation.
+
+    Yields
+    ------
+    callable
+        To be told the name of the stage, how many steps are done, and of how many.
+    """
+    with Bars(console=Console(stderr=True, emoji=False)) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def report(stage: str, n_done: int, n_total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage)
+            bars.update(tasks[stage], completed=n_done, total=n_total)
 
         yield report
 

@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import re
 from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["register_explore_commands"]
 
 _PANEL = "Compare runs"
-_UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _PROJECTION = "ainerd_bluesky.ml.projection"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -251,18 +249,13 @@ def _layout(
 
 
 def _since(text: str, now: datetime) -> datetime:
-    """Return the time that a text tells: a date, or so long ago."""
-    ago = re.fullmatch(r"(\d+(?:\.\d+)?)([mhdw])", text)
-    if ago:
-        return datetime.fromtimestamp(
-            now.timestamp() - float(ago[1]) * _UNITS[ago[2]], now.tzinfo
-        )
+    """Return the time that the option tells."""
+    from tiled_adapters.run_query import moment
+
     try:
-        return datetime.fromisoformat(text).astimezone()
-    except ValueError as error:
-        raise typer.BadParameter(
-            f"--since is 30m, 12h, 7d, 2w or a date such as 2026-03-01, got {text!r}"
-        ) from error
+        return moment(text, now)
+    except ConfigError as error:
+        raise typer.BadParameter(f"--since: {error}") from error
 
 
 def _similar_table(frame: "pd.DataFrame") -> Table:

@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from ainerd_bluesky.ml.classification import Classification
     from ainerd_bluesky.ml.classifier import LatentClassifier, Model
     from ainerd_bluesky.ml.maps import to_sample
-    from ainerd_bluesky.ml.training import TrainedBundle, TrainingConfig, train
+    from ainerd_bluesky.ml.published import PublishedAutoencoder
+    from ainerd_bluesky.ml.training import (
+        PublishedConfig,
+        TrainedBundle,
+        TrainingConfig,
+        train,
+    )
 
 __all__ = [
     "Classification",
     "DynamicsAutoencoder",
     "LatentClassifier",
     "Model",
+    "PublishedAutoencoder",
+    "PublishedConfig",
     "TrainedBundle",
     "TrainingConfig",
     "load_model",
@@ -33,6 +41,8 @@ _MODULES = {
     "DynamicsAutoencoder": "autoencoder",
     "LatentClassifier": "classifier",
     "Model": "classifier",
+    "PublishedAutoencoder": "published",
+    "PublishedConfig": "training",
     "TrainedBundle": "training",
     "TrainingConfig": "training",
     "load_model": "bundle",

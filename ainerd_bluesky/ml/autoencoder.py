@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ainerd_bluesky.errors import ModelError
 from ainerd_bluesky.ml.augmentation import disturbed
+from ainerd_bluesky.ml.decay import Spread, spread_of_groups, spread_of_pairs
 from ainerd_bluesky.ml.learning import MeasuredViews, Recipe, SceneViews, learn
 from ainerd_bluesky.ml.map_features import map_features
 from ainerd_bluesky.ml.measured_maps import MeasuredGroups
@@ -27,6 +28,8 @@ _REVERSED: dict[str, str] = {
     Label.AGING: Label.ACCELERATING,
     Label.ACCELERATING: Label.AGING,
 }
+# Measured noise is the noise that counts; simulated maps show more kinds of decay.
+_SIMULATED_SHARE = 0.1
 # A scene that keeps this much of its contrast everywhere is told by its level alone.
 _FLAT = 0.8
 
@@ -35,13 +38,14 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
     """Fingerprint of two-time maps that keeps dynamics and drops noise.
 
     Two views of a scene, which differ in q, photons and pixels, learn to have one
-    kind; the shape are coordinates from which the map can be made again. A class head
-    learns words beside them: no label reaches the fingerprint.
+    kind; the decay tells how fast and how far correlation is lost; the shape are
+    coordinates from which the map can be made again. A class head learns words beside
+    them: no label reaches the fingerprint.
 
     Parameters
     ----------
-    n_kind, n_shape : int
-        Sizes of both parts of the fingerprint.
+    n_kind, n_shape, n_decay : int
+        Sizes of the parts of the fingerprint.
     width : int
         Units of the hidden layers.
     n_epochs : int
@@ -72,8 +76,9 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
     def __init__(  # noqa: PLR0913 - scikit-learn keeps parameters in `__init__`
         self,
         n_kind: int = 24,
-        n_shape: int = 40,
+        n_shape: int = 34,
         *,
+        n_decay: int = 6,
         width: int = 384,
         n_epochs: int = 30,
         batch_size: int = 256,
@@ -84,6 +89,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
     ) -> None:
         self.n_kind = n_kind
         self.n_shape = n_shape
+        self.n_decay = n_decay
         self.width = width
         self.n_epochs = n_epochs
         self.batch_size = batch_size
@@ -139,6 +145,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
             torch.manual_seed(self.random_state)
             network = self._new_network()
             network.shape.fit(torch.from_numpy(clean[:, 0]))
+            network.decay.fit(_decay_spread(X, clean, measured))
             recipe = Recipe(
                 self.n_epochs,
                 self.batch_size,
@@ -177,9 +184,11 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
             If the weights do not fit the network.
         """
         try:
-            n_shape = state["shape.basis"].shape[1]
+            n_decay, n_shape = (
+                state[f"{part}.basis"].shape[1] for part in ("decay", "shape")
+            )
             width, n_kind = state["kind.6.weight"].shape[::-1]
-            autoencoder = cls(n_kind, n_shape, width=width)
+            autoencoder = cls(n_kind, n_shape, n_decay=n_decay, width=width)
             autoencoder.n_features_in_ = size
             autoencoder.classes_ = np.array(classes)
             network = autoencoder._new_network()
@@ -199,7 +208,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
 
         Returns
         -------
-        ndarray of float32, shape (n_samples, n_kind + n_shape)
+        ndarray of float32, shape (n_samples, n_kind + n_decay + n_shape)
             One at a time, so that a sample gives the same bits alone or in company.
         """
         check_is_fitted(self, "network_")
@@ -248,6 +257,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
             self.n_shape,
             len(self.classes_),
             self.width,
+            self.n_decay,
         )
 
     def _each(
@@ -330,6 +340,22 @@ def _measured_views(measured: MeasuredGroups) -> MeasuredViews:
     ]
     pairs = [maps for maps in members if len(maps) >= _N_VIEWS]
     return MeasuredViews(_both_ways(measured.samples), pairs)
+
+
+def _decay_spread(
+    X: NDArray[np.float32],
+    clean: NDArray[np.float32],
+    measured: MeasuredGroups | None,
+) -> Spread:
+    # What shows nothing has no decay.
+    is_seen = clean.max(axis=(2, 3)) > 0
+    simulated = spread_of_pairs(
+        torch.from_numpy(X[is_seen]), torch.from_numpy(clean[is_seen])
+    )
+    if measured is None:
+        return simulated
+    own = spread_of_groups(torch.from_numpy(measured.samples), measured.groups)
+    return own.with_share(simulated, _SIMULATED_SHARE)
 
 
 def _silent(epoch: int, loss: float) -> None:

@@ -15,12 +15,13 @@ from ainerd_bluesky.errors import ModelError
 from ainerd_bluesky.ml.autoencoder import DynamicsAutoencoder
 from ainerd_bluesky.ml.classifier import LatentClassifier, Model
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE
+from ainerd_bluesky.ml.published import PublishedAutoencoder
 from ainerd_bluesky.ml.simulated_maps import MAX_BLIND_SNR, MIN_SEEN_SNR
-from ainerd_bluesky.ml.training import TrainedBundle
+from ainerd_bluesky.ml.training import PublishedConfig, TrainedBundle, TrainingConfig
 
 __all__ = ["FORMAT_VERSION", "SHIPPED", "load_model", "save_bundle"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Version of the layout of card and tensors."""
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -33,11 +34,19 @@ _SCOPE = (
     f"{MAX_BLIND_SNR:g} are called no-signal, others have more than {MIN_SEEN_SNR:g}; "
     "none lies in between. No label shaped the fingerprint or its clusters."
 )
+_BASELINE_SCOPE = (
+    "A baseline to hold a model against: architecture and recipe of AI-NERD, doi "
+    "10.1038/s41467-024-49381-z; its words are a linear classifier on the fingerprint. "
+)
 _SOURCE = (
     "NSLS-II CHX two-time crops of bnl/CNN-Encoder-Decoder, BSD-3-Clause, "
     "Konstantinova et al., Sci. Rep. 11, 14756 (2021), "
     "doi 10.1038/s41598-021-93747-y; one experiment in five was left out"
 )
+_ENCODERS: dict[str, type[DynamicsAutoencoder | PublishedAutoencoder]] = {
+    TrainingConfig.preset: DynamicsAutoencoder,
+    PublishedConfig.preset: PublishedAutoencoder,
+}
 _NETWORK, _LATENT = "network.", "latent."
 _REQUIRED = frozenset(
     ("name", "version", "weights", "sha256", "classes", "training", "figures", "scope")
@@ -75,6 +84,7 @@ def save_bundle(bundle: TrainedBundle, folder: str | Path) -> Path:
 
     card = {
         "format_version": FORMAT_VERSION,
+        "preset": bundle.config.preset,
         "name": bundle.config.name,
         "version": bundle.config.version,
         "weights": weights.name,
@@ -85,7 +95,7 @@ def save_bundle(bundle: TrainedBundle, folder: str | Path) -> Path:
         "label_free": True,
         "training": bundle.config.model_dump(),
         "measured": _measured(bundle.n_measured),
-        "scope": _SCOPE,
+        "scope": _scope(bundle.config.preset),
         "figures": bundle.figures,
         "loss_curve": [round(loss, 5) for loss in bundle.autoencoder.loss_curve_],
         "software": {"torch": torch.__version__, "numpy": np.__version__},
@@ -112,10 +122,11 @@ def load_model(path: str | Path = "shipped") -> Model:
     ------
     ModelError
         If the folder holds no model, a file is missing or damaged, the weights are
-        not the ones the card names, or the format is of another version.
+        not the ones the card names, or the format or the preset is unknown.
     """
     folder = SHIPPED if str(path) == "shipped" else Path(path)
     card_path, card = _read_card(folder)
+    encoder_class = _encoder_class(card_path, card)
     weights_path = folder / Path(str(card["weights"])).name
     tensors, header = _read_weights(weights_path, str(card["sha256"]))
     if header.get("classes") != card["classes"]:
@@ -132,8 +143,25 @@ def load_model(path: str | Path = "shipped") -> Model:
         )
     except (KeyError, TypeError) as error:
         raise ModelError(f"{weights_path} lacks a tensor: {error}; {_CURE}") from error
-    encoder = DynamicsAutoencoder.from_state(state, header["classes"], header["size"])
+    encoder = encoder_class.from_state(state, header["classes"], header["size"])
     return Model(encoder, latent, card)
+
+
+def _scope(preset: str) -> str:
+    return _BASELINE_SCOPE + _SCOPE if preset == PublishedConfig.preset else _SCOPE
+
+
+def _encoder_class(
+    card_path: Path, card: dict[str, Any]
+) -> type[DynamicsAutoencoder | PublishedAutoencoder]:
+    # Cards of before there was a choice say nothing.
+    preset = str(card.get("preset", TrainingConfig.preset))
+    if preset not in _ENCODERS:
+        raise ModelError(
+            f"{card_path} has preset {preset!r}, this release knows "
+            f"{' and '.join(_ENCODERS)}; update ainerd-bluesky, or {_CURE}"
+        )
+    return _ENCODERS[preset]
 
 
 def _measured(n_maps: int) -> dict[str, Any]:
@@ -174,7 +202,7 @@ def _read_card(folder: Path) -> tuple[Path, dict[str, Any]]:
         card = json.loads(cards[0].read_text())
         version = card["format_version"]
         missing = _REQUIRED - set(card)
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{cards[0]} is no model card: {error!r}; {_CURE}") from error
     if version != FORMAT_VERSION:
         raise ModelError(

@@ -165,6 +165,11 @@ class Model:
         return self._card
 
     @property
+    def encoder(self) -> Encoder:
+        """What makes the fingerprints."""
+        return self._encoder
+
+    @property
     def latent(self) -> LatentClassifier:
         """What is known about the latent space."""
         return self._latent

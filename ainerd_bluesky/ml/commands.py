@@ -1,16 +1,19 @@
 """Commands about models: what one is worth, and how to make one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.ml import gate_commands
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
     from rich.table import Table
+
+    from ainerd_bluesky.ml.training import AnyConfig
 
 __all__ = ["model_app"]
 
@@ -36,6 +39,19 @@ def show(
 @model_app.command()
 def train(
     output: Annotated[Path, typer.Option(help="Folder for weights and card.")],
+    preset: Annotated[
+        Literal["ainerd", "published"],
+        typer.Option(
+            help="`ainerd`, as the shipped model; `published`, architecture and recipe "
+            "of the AI-NERD paper, to hold a model against."
+        ),
+    ] = "ainerd",
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model and of its files.")
+    ] = None,
+    version: Annotated[
+        str | None, typer.Option(help="Version of the model; a registry has each once.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Rules all chance.")] = 0,
     maps: Annotated[
         int | None, typer.Option(min=90, help="Simulated maps to learn from.")
@@ -46,6 +62,13 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Times that every map is seen.")
     ] = None,
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="With `published`: the paper's own sizes, weeks on two cores.",
+        ),
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder of measured maps (CHX crops) to learn from too."),
@@ -54,20 +77,21 @@ def train(
     """Train a model on simulated maps and write it to a folder."""
     from rich.console import Console
 
-    from ainerd_bluesky.ml import TrainingConfig, load_model, save_bundle
+    from ainerd_bluesky.ml import load_model, save_bundle
     from ainerd_bluesky.ml.maps import SAMPLE_SIZE
     from ainerd_bluesky.ml.measured_maps import load_chx_crops, measured_groups
     from ainerd_bluesky.ml.training import train as train_model
 
     chosen = {
+        "name": name,
+        "version": version,
         "seed": seed,
         "n_maps": maps,
         "n_held_out": held_out,
         "n_epochs": epochs,
     }
-    config = TrainingConfig.model_validate(
-        {key: value for key, value in chosen.items() if value is not None}
-    )
+    config = _config(preset, chosen, full=full)
+    _check_output(output, config.name)
     measured = (
         None if data is None else measured_groups(load_chx_crops(data), SAMPLE_SIZE)
     )
@@ -78,6 +102,39 @@ def train(
     _print_card(console, load_model(output).card)
     console.print(f"Wrote {card_path}")
     _draw_losses(console, bundle.autoencoder.loss_curve_, card_path)
+
+
+def _config(preset: str, chosen: dict[str, Any], *, full: bool) -> "AnyConfig":
+    """Make the settings of a preset from what was chosen, None for its own."""
+    from pydantic import ValidationError
+
+    from ainerd_bluesky.ml.training import PAPER_SIZE, PublishedConfig, TrainingConfig
+
+    is_published = preset == PublishedConfig.preset
+    if full and not is_published:
+        raise ConfigError("--full is the size of the paper: add --preset published")
+    given = {key: value for key, value in chosen.items() if value is not None}
+    try:
+        if is_published:
+            return PublishedConfig.model_validate(
+                {**PAPER_SIZE, **given} if full else given
+            )
+        return TrainingConfig.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"--{first['loc'][0]}: {first['msg']}, got {first['input']!r}"
+        ) from error
+
+
+def _check_output(folder: Path, name: str) -> None:
+    """Refuse before minutes of work a folder that could not be loaded after them."""
+    others = [path for path in folder.glob("*.json") if path.stem != name]
+    if others:
+        raise ConfigError(
+            f"{folder} holds {others[0].name} already, and a folder one model: "
+            "choose another --output"
+        )
 
 
 class _Bars:

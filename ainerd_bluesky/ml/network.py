@@ -3,9 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from ainerd_bluesky.ml.decay import DecaySpace
 from ainerd_bluesky.ml.map_features import N_LEVELS
 
 __all__ = ["DynamicsNetwork"]
+
+DECAY_SCALE = 0.15
+"""Weight of the decay in distances of fingerprints, where noise has length one."""
 
 SHAPE_SCALE = 0.004
 """Weight of the shape in distances of fingerprints, beside a kind of length one."""
@@ -21,12 +25,13 @@ _LEAST_CONTRAST = 0.02
 
 
 class DynamicsNetwork(nn.Module):
-    """Fingerprint in two parts that no label shapes, and a class head of its own.
+    """Fingerprint in three parts that no label shapes, and a class head of its own.
 
     The kind of dynamics is a point on a sphere, the same for scenes that differ in
-    rate and noise only; the shape is the map in the directions in which clean maps
-    differ most, and gives the map back. The class head starts from the features again,
-    so that words change nothing in the latent.
+    rate and noise only; the decay tells how fast and how far correlation is lost; the
+    shape is the map in the directions in which clean maps differ most, and gives the
+    map back. The class head starts from the features again, so that words change
+    nothing in the latent.
 
     Parameters
     ----------
@@ -35,14 +40,16 @@ class DynamicsNetwork(nn.Module):
     size : int
         Rows and columns of a sample.
     n_kind, n_shape : int
-        Sizes of both parts of the fingerprint.
+        Sizes of two parts of the fingerprint.
     n_classes : int
         Number of classes.
     width : int
         Units of the hidden layers.
+    n_decay : int
+        Size of the third part.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one size for each part
         self,
         n_features: int,
         size: int,
@@ -50,6 +57,7 @@ class DynamicsNetwork(nn.Module):
         n_shape: int,
         n_classes: int,
         width: int = 384,
+        n_decay: int = 6,
     ) -> None:
         super().__init__()
         n_inputs = n_features - N_LEVELS + 3 + _N_RATIOS
@@ -60,6 +68,7 @@ class DynamicsNetwork(nn.Module):
             nn.Linear(width, n_kind),
             nn.BatchNorm1d(n_kind, affine=False),
         )
+        self.decay = DecaySpace(n_decay, size)
         self.shape = _ShapeSpace(n_shape, size)
         self.head = nn.Sequential(
             *_hidden(n_inputs, width, _DROPOUT),
@@ -95,7 +104,7 @@ class DynamicsNetwork(nn.Module):
         return prepared
 
     def fingerprint(self, samples: Tensor, inputs: Tensor) -> Tensor:
-        """Compute kind and shape side by side.
+        """Compute kind, decay and shape side by side.
 
         Parameters
         ----------
@@ -106,11 +115,12 @@ class DynamicsNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_samples, n_kind + n_shape)
+        Tensor of shape (n_samples, n_kind + n_decay + n_shape)
             The kind has length one.
         """
         kind = nn.functional.normalize(self.kind(inputs), dim=1)
-        return torch.cat([kind, SHAPE_SCALE * self.shape(samples)], dim=1)
+        decay, shape = self.decay(samples), self.shape(samples)
+        return torch.cat([kind, DECAY_SCALE * decay, SHAPE_SCALE * shape], dim=1)
 
 
 class _ShapeSpace(nn.Module):

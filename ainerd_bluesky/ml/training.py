@@ -1,8 +1,9 @@
 """Train a model from nothing but a seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +17,54 @@ from ainerd_bluesky.ml.calibration import calibrated, fit_latent, measure
 from ainerd_bluesky.ml.classifier import LatentClassifier
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE
 from ainerd_bluesky.ml.measured_maps import MeasuredGroups
+from ainerd_bluesky.ml.published import PublishedAutoencoder
 from ainerd_bluesky.ml.simulated_maps import MapSet, simulate_map_set
 from ainerd_bluesky.ml.simulated_scenes import SceneSet, simulate_scenes
 from ainerd_bluesky.vocabulary import DYNAMICS, Label
 
-__all__ = ["TrainedBundle", "TrainingConfig", "train"]
+__all__ = [
+    "PAPER_SIZE",
+    "AnyConfig",
+    "PublishedConfig",
+    "TrainedBundle",
+    "TrainingConfig",
+    "train",
+]
 
 Progress = Callable[[str, int, int], None]
 """Called with the stage's name, the steps done and the steps in all."""
 
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+Version: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
-class TrainingConfig(BaseModel):
-    """Everything that decides the weights."""
+
+class _AnyConfig(BaseModel):
+    """What a training says of its model, whatever the preset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = "ainerd-xpcs"
+    name: Name
     """Name of the model and of its files."""
-    version: str = "2.0"
+    version: Version
     """Version of the model."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Rules all chance."""
+    n_clusters: Annotated[int, Field(ge=2)] = 9
+    """Clusters to look for in the latent."""
+    n_threads: Annotated[int, Field(ge=1)] = 2
+    """Threads of torch: the weights are the same for the same number."""
+
+
+class TrainingConfig(_AnyConfig):
+    """Everything that decides the weights."""
+
+    preset: ClassVar[str] = "ainerd"
+    """Name of the architecture and its recipe."""
+
+    name: Name = "ainerd-xpcs"
+    """Name of the model and of its files."""
+    version: Version = "2.1"
+    """Version of the model."""
     n_maps: Annotated[int, Field(ge=90)] = 18000
     """Maps to learn from, two of each scene."""
     n_held_out: Annotated[int, Field(ge=90)] = 1800
@@ -45,7 +73,9 @@ class TrainingConfig(BaseModel):
     """Times that every map is seen."""
     n_kind: Annotated[int, Field(ge=2)] = 24
     """Components of the fingerprint that tell kinds of dynamics apart."""
-    n_shape: Annotated[int, Field(ge=2)] = 40
+    n_decay: Annotated[int, Field(ge=1)] = 6
+    """Components that tell how fast and how far correlation decays."""
+    n_shape: Annotated[int, Field(ge=2)] = 34
     """Components that the map can be made of again."""
     width: Annotated[int, Field(ge=4)] = 384
     """Units of the network's hidden layers."""
@@ -53,10 +83,42 @@ class TrainingConfig(BaseModel):
     """Scenes per step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     """Highest rate of the one-cycle schedule."""
-    n_clusters: Annotated[int, Field(ge=2)] = 9
-    """Clusters to look for in the latent."""
-    n_threads: Annotated[int, Field(ge=1)] = 2
-    """Threads of torch: the weights are the same for the same number."""
+
+
+class PublishedConfig(_AnyConfig):
+    """Everything that decides the weights of the published baseline."""
+
+    preset: ClassVar[str] = "published"
+    """Name of the architecture and its recipe."""
+
+    name: Name = "ai-nerd"
+    """Name of the model and of its files."""
+    version: Version = "1.0"
+    """Version of the model."""
+    n_maps: Annotated[int, Field(ge=90)] = 2400
+    """Maps to learn from, two of each scene."""
+    n_held_out: Annotated[int, Field(ge=90)] = 1800
+    """Maps to calibrate with, and as many others to measure the figures with."""
+    n_epochs: Annotated[int, Field(ge=1)] = 12
+    """Rounds through all images."""
+    size: Annotated[int, Field(ge=64, multiple_of=64)] = 64
+    """Rows of an image."""
+    n_images: Annotated[int, Field(ge=1)] = 1
+    """Images of each map in an epoch, every one shifted anew."""
+    n_components: Annotated[int, Field(ge=2)] = 64
+    """Size of the fingerprint."""
+    batch_size: Annotated[int, Field(ge=8)] = 64
+    """Images per step."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    """Highest rate of the cyclic schedule."""
+
+
+PAPER_SIZE: Mapping[str, int] = MappingProxyType(
+    {"size": 256, "n_maps": 3986, "n_images": 100, "n_epochs": 51}
+)
+"""Settings of `PublishedConfig` for as much work as the paper's: weeks on two cores."""
+
+AnyConfig: TypeAlias = TrainingConfig | PublishedConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,9 +127,9 @@ class TrainedBundle:
 
     Parameters
     ----------
-    config : TrainingConfig
+    config : TrainingConfig or PublishedConfig
         How it was made.
-    autoencoder : DynamicsAutoencoder
+    autoencoder : DynamicsAutoencoder or PublishedAutoencoder
         Fitted.
     latent : LatentClassifier
         Calibrated.
@@ -77,15 +139,15 @@ class TrainedBundle:
         Measured maps that were learned from, besides the simulated ones.
     """
 
-    config: TrainingConfig
-    autoencoder: DynamicsAutoencoder
+    config: AnyConfig
+    autoencoder: DynamicsAutoencoder | PublishedAutoencoder
     latent: LatentClassifier
     figures: dict[str, Any]
     n_measured: int = 0
 
 
 def train(
-    config: TrainingConfig | None = None,
+    config: AnyConfig | None = None,
     *,
     measured: MeasuredGroups | None = None,
     words: tuple[Label, ...] = DYNAMICS,
@@ -97,7 +159,7 @@ def train(
 
     Parameters
     ----------
-    config : TrainingConfig, optional
+    config : TrainingConfig or PublishedConfig, optional
         Unset: the one the shipped model was made with.
     measured : MeasuredGroups, optional
         Measured maps to learn from too; the shipped model had those of CHX.
@@ -116,7 +178,11 @@ def train(
     # Sums in another order would be other weights.
     with torch_threads(config.n_threads), threadpool_limits(1, "blas"):
         scenes, calibrate, test = _simulate(config, words, report)
-        autoencoder = _fit(config, scenes, measured, report)
+        autoencoder = (
+            _fit_published(config, scenes, measured, report)
+            if isinstance(config, PublishedConfig)
+            else _fit(config, scenes, measured, report)
+        )
         latent = fit_latent(
             autoencoder.transform(scenes.samples[:, 0]),
             scenes.labels,
@@ -135,14 +201,14 @@ def train(
 
 
 def _described(
-    autoencoder: DynamicsAutoencoder, maps: MapSet
+    autoencoder: DynamicsAutoencoder | PublishedAutoencoder, maps: MapSet
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Compute fingerprints and class scores."""
     return autoencoder.transform(maps.samples), autoencoder.scores(maps.samples)
 
 
 def _simulate(
-    config: TrainingConfig, words: tuple[Label, ...], report: Progress
+    config: AnyConfig, words: tuple[Label, ...], report: Progress
 ) -> tuple[SceneSet, MapSet, MapSet]:
     n_scenes = config.n_maps // 2
     total = n_scenes + 2 * config.n_held_out
@@ -173,6 +239,7 @@ def _fit(
     return DynamicsAutoencoder(
         config.n_kind,
         config.n_shape,
+        n_decay=config.n_decay,
         width=config.width,
         n_epochs=config.n_epochs,
         batch_size=config.batch_size,
@@ -180,6 +247,30 @@ def _fit(
         random_state=config.seed,
         progress=lambda epoch, _: report("train", epoch + 1, config.n_epochs),
     ).fit(scenes.samples, scenes.labels, scenes.clean, measured)
+
+
+def _fit_published(
+    config: PublishedConfig,
+    scenes: SceneSet,
+    measured: MeasuredGroups | None,
+    report: Progress,
+) -> PublishedAutoencoder:
+    """Fit on single maps: to the paper no two show the same scene."""
+    simulated = scenes.samples.reshape(-1, SAMPLE_SIZE, SAMPLE_SIZE)
+    more = [] if measured is None else [measured.samples]
+    return PublishedAutoencoder(
+        config.size,
+        config.n_components,
+        n_images=config.n_images,
+        n_epochs=config.n_epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        random_state=config.seed,
+        progress=lambda epoch, _: report("train", epoch + 1, config.n_epochs),
+    ).fit(
+        np.concatenate([simulated, *more]),
+        np.repeat(scenes.labels, scenes.samples.shape[1]),
+    )
 
 
 def _silent(stage: str, done: int, total: int) -> None:

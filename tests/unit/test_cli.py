@@ -8,7 +8,7 @@ import pytest
 
 COMMANDS = [
     "demo", "check", "classify", "ingest", "serve", "labels", "profile", "model",
-    "bench", "qmap", "export", "why", "decisions", "agent",
+    "bench", "qmap", "export", "train", "why", "decisions", "agent",
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import pytest
 from ainerd_bluesky.errors import (
     CatalogError,
     FileFormatError,
+    NamingError,
     PartitionError,
     TwoTimeError,
 )
@@ -274,6 +275,36 @@ def test_map_that_cannot_be_analysed_is_one_row_and_the_rest_goes_on(
 def test_catalog_of_another_layout_is_refused_with_the_cure(model):
     with pytest.raises(CatalogError, match=r"processed/xpcs.*ainerd serve"):
         Archive(Catalog(), model, FileReading())
+
+
+class BrokenNode(dict[str, object]):
+    """A vocabulary that cannot be searched."""
+
+    def __init__(self, failure):
+        self.failure = failure
+
+    def search(self, query):
+        raise self.failure
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("refused"),
+        NamingError("no act of naming: 'Gel' is no word"),
+        TypeError("int() argument must be a string"),
+    ],
+    ids=["server", "act", "number"],
+)
+def test_vocabulary_that_cannot_be_read_is_one_error(model, failure):
+    catalog = Catalog(
+        {"processed/xpcs": {}, "processed/vocabulary": BrokenNode(failure)}
+    )
+
+    with pytest.raises(CatalogError, match="cannot read the vocabulary") as raised:
+        Archive(catalog, model, FileReading())
+
+    assert str(failure) in str(raised.value)
 
 
 def test_frames_without_a_partition_are_refused_with_the_option(frames_file, model):

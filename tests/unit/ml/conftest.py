@@ -22,6 +22,27 @@ def tiny_bundle():
     )
 
 
+@pytest.fixture(scope="session")
+def published_bundle():
+    """A baseline of the published architecture, after two rounds."""
+    pytest.importorskip("torch")
+    from ainerd_bluesky.ml.training import PublishedConfig, train
+
+    return train(
+        PublishedConfig(
+            name="tiny-published", n_maps=90, n_held_out=90, n_epochs=2, n_threads=1
+        )
+    )
+
+
+@pytest.fixture
+def published_folder(published_bundle, tmp_path):
+    from ainerd_bluesky.ml import save_bundle
+
+    save_bundle(published_bundle, tmp_path / "published")
+    return tmp_path / "published"
+
+
 @pytest.fixture
 def tiny_folder(tiny_bundle, tmp_path):
     from ainerd_bluesky.ml import save_bundle

@@ -10,7 +10,14 @@ from ainerd_bluesky.errors import ModelError  # noqa: E402
 from ainerd_bluesky.ml.autoencoder import DynamicsAutoencoder  # noqa: E402
 from ainerd_bluesky.ml.measured_maps import MeasuredGroups  # noqa: E402
 
-SMALL = {"n_kind": 3, "n_shape": 2, "width": 8, "n_epochs": 2, "batch_size": 16}
+SMALL = {
+    "n_kind": 3,
+    "n_shape": 2,
+    "n_decay": 4,
+    "width": 8,
+    "n_epochs": 2,
+    "batch_size": 16,
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +55,10 @@ def test_loss_falls(samples):
     assert curve[-1] < curve[0]
 
 
-def test_fingerprint_is_a_kind_of_length_one_and_a_shape(fitted, first_views):
+def test_fingerprint_is_a_kind_of_length_one_a_decay_and_a_shape(fitted, first_views):
     Z = fitted.transform(first_views)
 
-    assert Z.shape == (48, 5)
+    assert Z.shape == (48, 9)
     assert Z.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(Z[:, :3], axis=1), 1.0, rtol=1e-5)
 
@@ -78,12 +85,28 @@ def test_measured_maps_change_the_fingerprint(fitted, samples, first_views):
     )
 
 
-def test_contrast_hardly_matters(fitted, first_views):
-    weak = 1.0 + 0.5 * (first_views - 1.0)
+def test_contrast_hardly_matters(fitted, samples):
+    # where it is gone at the shortest delays, there is no decay to see
+    is_seen = samples[2][:, 0, 0, 2] > 0.5
+    strong = samples[0][is_seen, 0]
+    weak = 1.0 + 0.5 * (strong - 1.0)
 
     np.testing.assert_allclose(
-        fitted.transform(weak), fitted.transform(first_views), atol=0.03
+        fitted.transform(weak), fitted.transform(strong), atol=0.03
     )
+
+
+def test_decay_tells_rates_whatever_the_contrast(samples, fitted):
+    clean = samples[2]
+    expected = np.log(clean[:, 0, 0, 4])
+    known, weak = (
+        fitted.transform(1 + beta * clean[:, 0])[:, 3:7] for beta in (0.9, 0.2)
+    )
+
+    distance = np.linalg.norm(weak[:, None] - known[None], axis=2)
+    told = expected[distance.argmin(axis=1)]
+
+    np.testing.assert_allclose(told, expected, atol=0.01)
 
 
 @pytest.mark.parametrize("method", ["transform", "scores", "reconstruct"])
@@ -185,7 +208,9 @@ def test_state_gives_the_estimator_back(fitted, first_views):
     )
 
 
-@pytest.mark.parametrize("missing", ["head.0.weight", "shape.basis", "kind.6.bias"])
+@pytest.mark.parametrize(
+    "missing", ["head.0.weight", "decay.basis", "shape.basis", "kind.6.bias"]
+)
 def test_state_that_lacks_a_tensor(fitted, missing):
     state = dict(fitted.network_.state_dict())
     del state[missing]

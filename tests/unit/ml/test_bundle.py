@@ -81,14 +81,23 @@ def test_file_of_another_kind_with_the_right_hash(tiny_folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 99}, "format version 99, this release reads 2"),
+        ({"format_version": 99}, "format version 99, this release reads 3"),
+        ({"format_version": 2}, "format version 2, .*or train one with"),
         ({"format_version": None}, "is no model card"),
         ({"sha256": None}, "lacks .'sha256'"),
         ({"classes": ["calm"]}, "names classes .'calm'"),
         ({"weights": "other.safetensors"}, "cannot read weights .*other.safetensors"),
         ({"weights": "../tiny/no.safetensors"}, "tiny/no.safetensors"),
     ],
-    ids=["future", "no-version", "no-hash", "classes", "missing-file", "other-folder"],
+    ids=[
+        "future",
+        "past",
+        "no-version",
+        "no-hash",
+        "classes",
+        "missing-file",
+        "other-folder",
+    ],
 )
 def test_card_that_does_not_fit(tiny_folder, changes, message):
     edit_card(tiny_folder, **changes)

@@ -1,0 +1,387 @@
+"""Fine-tune a model on a facility's own maps, which have no labels."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import (  # type: ignore[import-untyped] # comes with scikit-learn
+    threadpool_limits,
+)
+
+from ainerd_bluesky.errors import ModelError
+from ainerd_bluesky.ml.augmentation import disturbed
+from ainerd_bluesky.ml.autoencoder import DynamicsAutoencoder, torch_threads
+from ainerd_bluesky.ml.bundle import save_bundle
+from ainerd_bluesky.ml.calibration import calibrated, fit_latent, measure
+from ainerd_bluesky.ml.checkpoints import Checkpoints
+from ainerd_bluesky.ml.classifier import LatentClassifier, Model
+from ainerd_bluesky.ml.comparison import Comparison, compare, half_error
+from ainerd_bluesky.ml.halves import OwnMaps, Part, require_runs
+from ainerd_bluesky.ml.map_features import map_features
+from ainerd_bluesky.ml.maps import SAMPLE_SIZE
+from ainerd_bluesky.ml.simulated_maps import MapSet, simulate_map_set
+from ainerd_bluesky.ml.simulated_scenes import SceneSet, simulate_scenes
+from ainerd_bluesky.ml.training import TrainedBundle, TrainingConfig
+from ainerd_bluesky.ml.tuning import (
+    Curves,
+    FineTuningConfig,
+    HalfViews,
+    Lessons,
+    SimulatedViews,
+    Tuning,
+)
+from ainerd_bluesky.vocabulary import DYNAMICS
+
+__all__ = ["FineTuned", "FineTuningConfig", "fine_tune", "save_candidate"]
+
+Floats = NDArray[np.float32]
+Progress = Callable[[str, int, int], None]
+"""Called with the stage's name, the steps done and the steps in all."""
+
+_PARTS: tuple[Part, ...] = ("learn", "watch", "judge")
+# A scene that keeps this much of its contrast everywhere is told by its level alone.
+_FLAT = 0.8
+_WATCHED_SHARE = 0.1
+_OWN_SOURCE = "maps of a facility's own catalog"
+
+
+@dataclass(frozen=True, eq=False)
+class FineTuned:
+    """A candidate, not yet on disk.
+
+    Parameters
+    ----------
+    parent : Model
+        The model in production that it came from.
+    config : FineTuningConfig
+        How it was made.
+    encoder : DynamicsAutoencoder
+        Fine-tuned.
+    latent : LatentClassifier
+        Calibrated.
+    figures : dict
+        Measured on simulated maps that nothing was learned from.
+    comparison : Comparison
+        With the parent, on runs held out.
+    curves : Curves
+        How the loss went.
+    n_runs, n_maps : dict of str to int
+        Own runs and maps to learn from, to watch and to judge.
+    """
+
+    parent: Model
+    config: FineTuningConfig
+    encoder: DynamicsAutoencoder
+    latent: LatentClassifier
+    figures: dict[str, Any]
+    comparison: Comparison
+    curves: Curves
+    n_runs: dict[str, int]
+    n_maps: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Simulated:
+    scenes: SceneSet
+    calibrate: MapSet
+    test: MapSet
+
+
+def fine_tune(
+    model: Model,
+    own: OwnMaps,
+    config: FineTuningConfig | None = None,
+    *,
+    checkpoints: Checkpoints | None = None,
+    progress: Progress | None = None,
+) -> FineTuned:
+    """Fine-tune a model on own maps, and compare it with what it was.
+
+    Both halves of a map shall have one fingerprint, far from those of other runs, and
+    one word. Fresh simulated maps shall keep the fingerprints that they had, and their
+    words. Where it helps the watched runs, the maps of which others are made again are
+    drawn anew from own and simulated ones. The normalisation of features stays.
+
+    Parameters
+    ----------
+    model : Model
+        In production; it is not changed.
+    own : OwnMaps
+        Split by run as `part_of` says.
+    config : FineTuningConfig, optional
+        Recipe.
+    checkpoints : Checkpoints, optional
+        Keeps every epoch. A training of the same recipe, maps and model that was
+        killed goes on, and ends with the same bits as if it had not been.
+    progress : callable, optional
+        Called with stage, steps done and steps in all.
+
+    Returns
+    -------
+    FineTuned
+        The same weights, bit by bit, for the same input on the same machine.
+
+    Raises
+    ------
+    ModelError
+        If the model is not one that can be fine-tuned, or the checkpoint is that of
+        another training. Too few runs are a `ConfigError`.
+    """
+    config, report = config or FineTuningConfig(), progress or _silent
+    if not isinstance(model.encoder, DynamicsAutoencoder):
+        raise ModelError(
+            f"{model.name} {model.version} has preset {model.card.get('preset')!r}, "
+            "which cannot be fine-tuned: put another model into production"
+        )
+    require_runs(own.run_uids.tolist())
+    identity = _identity(model, own, config)
+    if checkpoints is not None:
+        checkpoints.load(identity)  # refuses another training before any work
+    encoder = copy.deepcopy(model.encoder)
+    parts = {part: own.part(part) for part in _PARTS}
+    with torch_threads(config.n_threads), threadpool_limits(1, "blas"):
+        simulated = _simulate(encoder, config, report)
+        encoder = _with_own_shapes(encoder, simulated.scenes, parts)
+        lessons = _lessons(encoder, simulated.scenes, parts, config)
+        tuning = Tuning(encoder.network_, *lessons, config)
+        _advance(tuning, checkpoints, identity, config.n_epochs, report)
+        latent = _latent(model, encoder, simulated, parts["watch"], config)
+        test = simulated.test
+        described = encoder.transform(test.samples), encoder.scores(test.samples)
+        figures = measure(latent, *described, test.labels, test.signal_to_noise)
+        candidate = Model(encoder, latent, {})
+        comparison = compare(model, candidate, parts["judge"], test)
+    report("measure", 1, 1)
+    return FineTuned(
+        model, config, encoder, latent, figures, comparison, tuning.curves,
+        {part: maps.n_runs for part, maps in parts.items()},
+        {part: len(maps) for part, maps in parts.items()},
+    )  # fmt: skip
+
+
+def save_candidate(
+    tuned: FineTuned, version: str, folder: str | Path, about: dict[str, Any]
+) -> Path:
+    """Write weights and card of a candidate.
+
+    Parameters
+    ----------
+    tuned : FineTuned
+        What fine-tuning gave.
+    version : str
+        Of the candidate.
+    folder : str or Path
+        Made if it is missing.
+    about : dict
+        Whence the maps came, ready for JSON; the card keeps it.
+
+    Returns
+    -------
+    Path
+        The card; beside what every card has, `parent` and `fine_tuning`.
+    """
+    path = save_bundle(_bundle(tuned, version), folder)
+    card = json.loads(path.read_text()) | _notes(tuned, about)
+    path.write_text(json.dumps(card, indent=1) + "\n")
+    return path
+
+
+def _simulate(
+    encoder: DynamicsAutoencoder, config: FineTuningConfig, report: Progress
+) -> _Simulated:
+    n_scenes = config.n_maps // 2
+    total, done = n_scenes + 2 * config.n_held_out, 0
+
+    def count(n_new: int) -> None:
+        nonlocal done
+        done += n_new
+        report("simulate", done, total)
+
+    words = tuple(word for word in DYNAMICS if word in encoder.classes_.tolist())
+    of_scenes, *of_maps = np.random.SeedSequence(config.seed).spawn(3)
+    scenes = simulate_scenes(
+        n_scenes, of_scenes, size=SAMPLE_SIZE, words=words, progress=count
+    )
+    calibrate, test = (
+        simulate_map_set(config.n_held_out, seed, words=words, progress=count)
+        for seed in of_maps
+    )
+    return _Simulated(scenes, calibrate, test)
+
+
+def _with_own_shapes(
+    encoder: DynamicsAutoencoder, scenes: SceneSet, parts: dict[Part, OwnMaps]
+) -> DynamicsAutoencoder:
+    """Return an encoder that knows own shapes, if it tells watched maps better."""
+    other = copy.deepcopy(encoder)
+    clean = scenes.clean.reshape(-1, SAMPLE_SIZE, SAMPLE_SIZE)
+    maps = np.concatenate([clean, parts["learn"].whole])
+    other.network_.shape.fit(torch.from_numpy(maps))
+    is_better = half_error(other, parts["watch"]) < half_error(encoder, parts["watch"])
+    return other if is_better else encoder
+
+
+def _lessons(
+    encoder: DynamicsAutoencoder,
+    scenes: SceneSet,
+    parts: dict[Part, OwnMaps],
+    config: FineTuningConfig,
+) -> tuple[Lessons, Lessons]:
+    """Return what to learn from and what to watch."""
+    of_own, of_scenes = np.random.default_rng((config.seed, 1)).spawn(2)
+    samples = scenes.samples.reshape(-1, SAMPLE_SIZE, SAMPLE_SIZE)
+    classes = np.searchsorted(encoder.classes_, np.repeat(scenes.labels, 2))
+    lowest = scenes.clean.reshape(len(samples), -1).min(axis=1)
+    simulated = SimulatedViews(
+        torch.from_numpy(samples),
+        torch.from_numpy(map_features(disturbed(samples, of_scenes))),
+        torch.from_numpy(classes),
+        torch.from_numpy(lowest > _FLAT),
+    )
+    n_watched = max(1, round(_WATCHED_SHARE * len(samples)))
+    place = torch.arange(len(samples))
+    return (
+        Lessons(_half_views(parts["learn"], of_own), simulated.at(place[:-n_watched])),
+        Lessons(_half_views(parts["watch"], None), simulated.at(place[-n_watched:])),
+    )
+
+
+def _half_views(own: OwnMaps, rng: np.random.Generator | None) -> HalfViews:
+    halves = own.halves
+    shown = halves if rng is None else [disturbed(half, rng) for half in halves]
+    features = np.stack([map_features(half) for half in shown])
+    return HalfViews(
+        torch.from_numpy(halves), torch.from_numpy(features), torch.from_numpy(own.runs)
+    )
+
+
+def _advance(
+    tuning: Tuning,
+    checkpoints: Checkpoints | None,
+    identity: str,
+    n_epochs: int,
+    report: Progress,
+) -> None:
+    """Train to the end, from the last checkpoint on."""
+    kept = None if checkpoints is None else checkpoints.load(identity)
+    if kept is not None:
+        tuning.restore(kept)
+    while not tuning.is_over:
+        tuning.advance()
+        if checkpoints is not None:
+            checkpoints.save(identity, tuning.checkpoint())
+        report("train", tuning.epoch, n_epochs)
+    report("train", n_epochs, n_epochs)
+    tuning.finish()
+
+
+def _latent(
+    model: Model,
+    encoder: DynamicsAutoencoder,
+    simulated: _Simulated,
+    watched: OwnMaps,
+    config: FineTuningConfig,
+) -> LatentClassifier:
+    """Describe the latent anew: clusters keep their ids, own maps are known ones."""
+    samples, calibrate = simulated.scenes.samples[:, 0], simulated.calibrate
+    Z, before = encoder.transform(samples), model.encoder.transform(samples)
+    centers = model.latent.centers
+    latent = fit_latent(
+        Z,
+        simulated.scenes.labels,
+        tuple(encoder.classes_.tolist()),
+        n_clusters=len(centers),
+        random_state=config.seed,
+    )
+    # Fingerprints stayed about where they were, and so do clusters.
+    members = model.latent.clusters(before)
+    moved = [
+        Z[members == cluster].mean(axis=0) if (members == cluster).any() else center
+        for cluster, center in enumerate(centers)
+    ]
+    described = encoder.transform(calibrate.samples), encoder.scores(calibrate.samples)
+    latent = calibrated(latent, *described, calibrate.labels)
+    own = latent.distances(encoder.transform(watched.whole))
+    # Own maps count as much as simulated ones, however few they are.
+    own = np.quantile(own, np.linspace(0, 1, len(latent.known_distances)))
+    known = np.sort(np.concatenate([latent.known_distances, own]))
+    return replace(
+        latent,
+        centers=np.asarray(moved, np.float32),
+        known_distances=known.astype(np.float32),
+    )
+
+
+def _identity(model: Model, own: OwnMaps, config: FineTuningConfig) -> str:
+    """Return a hash of all that decides the weights."""
+    parts = (
+        config.model_dump_json().encode(),
+        model.sha256.encode(),
+        "\n".join(own.run_uids.tolist()).encode(),
+        np.ascontiguousarray(own.halves).tobytes(),
+        np.ascontiguousarray(own.whole).tobytes(),
+    )
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(hashlib.sha256(part).digest())
+    return whole.hexdigest()
+
+
+def _bundle(tuned: FineTuned, version: str) -> TrainedBundle:
+    config, encoder = tuned.config, tuned.encoder
+    encoder.loss_curve_ = list(tuned.curves.learn)
+    training = TrainingConfig(
+        name=tuned.parent.name,
+        version=version,
+        seed=config.seed,
+        n_maps=config.n_maps,
+        n_held_out=config.n_held_out,
+        n_epochs=max(1, len(tuned.curves.learn)),
+        n_kind=encoder.n_kind,
+        n_decay=encoder.n_decay,
+        n_shape=encoder.n_shape,
+        width=encoder.width,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        n_clusters=len(tuned.latent.centers),
+        n_threads=config.n_threads,
+    )
+    return TrainedBundle(training, encoder, tuned.latent, tuned.figures)
+
+
+def _notes(tuned: FineTuned, about: dict[str, Any]) -> dict[str, Any]:
+    """Return what the card of a candidate has besides."""
+    parent = tuned.parent
+    before = parent.card.get("measured", {"n_maps": 0})
+    sources = (before.get("source"), _OWN_SOURCE)
+    return {
+        "parent": {
+            "name": parent.name,
+            "version": parent.version,
+            "sha256": parent.sha256,
+        },
+        "measured": {
+            "n_maps": before["n_maps"] + tuned.n_maps["learn"],
+            "source": "; ".join(source for source in sources if source),
+        },
+        "fine_tuning": {
+            **about,
+            "recipe": tuned.config.model_dump(),
+            "n_runs": tuned.n_runs,
+            "n_maps": tuned.n_maps,
+            "best_epoch": tuned.curves.best_epoch,
+            "watched_loss": [round(loss, 5) for loss in tuned.curves.watch],
+            "comparison": tuned.comparison.as_dict(),
+        },
+    }
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
