@@ -18,6 +18,7 @@ __all__ = [
     "RunNotReadyError",
     "SelectionError",
     "SpotError",
+    "StateInUseError",
     "TwoTimeError",
     "UnsuitableRunError",
 ]
@@ -85,6 +86,10 @@ class SelectionError(AinerdError, ValueError):
 
 class SpotError(AinerdError, RuntimeError):
     """No place of a sample can take the dose of another exposure."""
+
+
+class StateInUseError(AinerdError, BlockingIOError):
+    """Somebody else works with the same state on disk."""
 
 
 class QueueError(AinerdError, RuntimeError):

@@ -75,6 +75,11 @@ class ResultFollower:
             self._results[run_uid] = Future()
         return self._results[run_uid]
 
+    def has_failed(self, run_uid: str) -> bool:
+        """Tell whether no result will come of a run, unless it is tried again."""
+        future = self._results.get(run_uid)
+        return future is not None and future.done() and future.result() is None
+
     def forget(self, run_uid: str) -> None:
         """Drop what is known of a run, so that it can be followed anew."""
         self._results.pop(run_uid, None)

@@ -1,21 +1,28 @@
 """A stage whose positions are conditions: temperature, shear rate, a place."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any
 
-from bluesky.protocols import Movable, Status
+from bluesky.protocols import Movable, Status, Stoppable
+from bluesky.utils import maybe_await
 from ophyd_async.core import AsyncStatus, StandardReadable, soft_signal_r_and_setter
 
 from ainerd_bluesky.errors import ConfigError
 
 __all__ = ["NamedPositions"]
 
+_SHOWN = 8
 
-class NamedPositions(StandardReadable, Movable[str]):
+
+class NamedPositions(StandardReadable, Movable[str], Stoppable):
     """Stage that moves motors, all at once, to the values that a name stands for.
 
     With the coordinates of candidates as positions, a plan that moves to a candidate by
-    its name sets its conditions.
+    its name sets its conditions. `position` is empty from the start of a move until all
+    motors have arrived.
 
     Parameters
     ----------
@@ -29,7 +36,7 @@ class NamedPositions(StandardReadable, Movable[str]):
     Raises
     ------
     ConfigError
-        If there are no positions, or one does not fit the motors.
+        If there are no positions, or one does not fit the motors or is not finite.
     """
 
     def __init__(
@@ -38,29 +45,60 @@ class NamedPositions(StandardReadable, Movable[str]):
         positions: Mapping[str, Sequence[float]],
         name: str = "",
     ) -> None:
-        odd = [key for key, values in positions.items() if len(values) != len(motors)]
+        odd = [
+            key
+            for key, values in positions.items()
+            if len(values) != len(motors) or not all(map(math.isfinite, values))
+        ]
         if odd or not positions:
             raise ConfigError(
-                f"positions need {len(motors)} values, one for each motor; those of "
-                f"{odd or 'no name'} do not fit"
+                f"positions need {len(motors)} finite values, one for each motor; "
+                f"those of {_some(odd) if odd else 'no name'} do not fit"
             )
         # In a tuple they are no children: they keep their names and parents.
-        self._moves = tuple(motors)
+        self._motors = tuple(motors)
         self._positions = {key: tuple(values) for key, values in positions.items()}
+        self._n_stops = 0
         with self.add_children_as_readables():
             self.position, self._set_position = soft_signal_r_and_setter(str)
         super().__init__(name=name)
 
     @AsyncStatus.wrap
     async def set(self, value: str) -> None:
-        """Move to a named position; raise `ConfigError` if there is none."""
+        """Move to a named position; if a motor fails, the others arrive first."""
         if value not in self._positions:
             raise ConfigError(
-                f"no position {value!r}; there are {', '.join(self._positions)}"
+                f"no position {value!r}; the first of {len(self._positions)} are "
+                f"{_some(self._positions)}"
             )
-        pairs = zip(self._moves, self._positions[value], strict=True)
-        await asyncio.gather(*(_finish(motor.set(target)) for motor, target in pairs))
-        self._set_position(value)
+        n_stops = self._n_stops
+        self._set_position("")
+        targets = zip(self._motors, self._positions[value], strict=True)
+        await _all([_move(motor, target) for motor, target in targets])
+        if self._n_stops == n_stops:
+            self._set_position(value)
+
+    async def stop(self, success: bool = True) -> None:  # noqa: FBT001 - Bluesky's
+        """Stop every motor that can be stopped, whatever the others do."""
+        self._n_stops += 1
+        motors = [motor for motor in self._motors if isinstance(motor, Stoppable)]
+        await _all([_stop(motor, success=success) for motor in motors])
+
+
+async def _all(actions: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Let all actions end, then raise the first error."""
+    outcomes = await asyncio.gather(*actions, return_exceptions=True)
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
+
+
+async def _move(motor: Movable[float], target: float) -> None:
+    await _finish(motor.set(target))
+
+
+async def _stop(motor: Stoppable, *, success: bool) -> None:
+    await maybe_await(motor.stop(success=success))
 
 
 async def _finish(status: Status) -> None:
@@ -74,3 +112,7 @@ async def _finish(status: Status) -> None:
     await is_done.wait()
     if (error := status.exception()) is not None:
         raise error
+
+
+def _some(names: Iterable[str]) -> str:
+    return ", ".join(itertools.islice(names, _SHOWN))

@@ -1,20 +1,29 @@
 """A series of scans that chooses for itself what to measure next."""
 
+import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, Unpack
 
 from bluesky import plan_stubs as bps
 from bluesky.protocols import Movable, Readable
-from bluesky.utils import FailedPause, MsgGenerator, RunEngineControlException
+from bluesky.utils import (
+    FailedPause,
+    IllegalMessageSequence,
+    MsgGenerator,
+    RunEngineControlException,
+)
 
 from ainerd_bluesky.errors import ConfigError, SpotError
 from ainerd_bluesky.plans.campaign import Campaign
-from ainerd_bluesky.plans.limits import Budget, Goal
-from ainerd_bluesky.plans.resuming import open_campaign
+from ainerd_bluesky.plans.limits import Budget, Goal, check_goal
+from ainerd_bluesky.plans.resuming import as_resumable, open_campaign
 from ainerd_bluesky.plans.scan import (
     Detector,
     Exposure,
@@ -24,17 +33,23 @@ from ainerd_bluesky.plans.scan import (
 )
 from ainerd_bluesky.plans.spots import Spot, Spots
 from ainerd_bluesky.plans.waiting import wait_for_labels
+from ainerd_bluesky.selection.locking import lock_state
 from ainerd_bluesky.selection.protocols import (
+    Candidate,
     Results,
     Selector,
     Suggestion,
+    TellsFailures,
 )
 
 __all__ = ["autonomous_xpcs"]
 
 logger = logging.getLogger(__name__)
 
-_BY_OPERATOR = (RunEngineControlException, FailedPause)
+# No failure of a scan: what the operator did, a run that cannot be opened or closed.
+_OF_THE_SESSION = (RunEngineControlException, FailedPause, IllegalMessageSequence)
+# What the plan itself says in each start document.
+_RESERVED = ("campaign", "decision", "sample", "spot")
 
 
 def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
@@ -63,8 +78,11 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     candidate chosen. After an abort, stop or halt, what was suggested and not measured
     is released. A pause lets an exposure end and does not repeat it.
 
-    With a state file, the same call after a crash goes on where the series was: nothing
-    is scanned twice, and results that came meanwhile are learned first.
+    Results of earlier runs of the same selector are asked for first. With a state file,
+    the same call after a crash goes on where the series was, and nothing is scanned
+    twice; one plan at a time may use the file.
+
+    A dry run, in which nothing opens runs, ends after one scan and books nothing.
 
     Parameters
     ----------
@@ -92,9 +110,11 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     max_failures : int, optional
         So many scans that fail one after another end the series with the last error.
     state_path : Path or str, optional
-        File of the state, written at each event.
+        File of the state, written at each event; held by another plan it is a
+        `StateInUseError`.
     **scan_settings : optional
-        For each `xpcs_scan`: ``n_frames``, ``frame_time``, ``md``.
+        For each `xpcs_scan`: ``n_frames``, ``frame_time``, ``md``; campaign, decision,
+        sample and spot are the plan's to say.
 
     Yields
     ------
@@ -118,7 +138,8 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     limits = budget or Budget()
     if n_scans is not None:
         limits = replace(limits, max_scans=n_scans)
-    md = scan_settings.pop("md", {}) or {}
+    check_goal(goal, selector)
+    md = _free_metadata(scan_settings.pop("md", None))
     exposure = Exposure(**scan_settings)  # type: ignore[misc] # md is out
     if spots is not None:
         spots.dose_of(exposure.seconds)
@@ -126,14 +147,40 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
             logger.warning("doses are known until this session ends: set state_path")
 
     path = None if state_path is None else Path(state_path)
-    book = open_campaign(selector, name=campaign, spots=spots, path=path)
-    series = _Series(_Beamline(detector, stage, results, timeout), book, exposure, md)
-    try:
-        run_uids = yield from series.run(limits, goal, max_failures)
-    finally:
-        # No messages from here on: after a halt nobody would carry them out.
-        book.give_up(is_tried=False)
+    if path is not None:
+        as_resumable(selector)
+    with nullcontext() if path is None else lock_state(path):
+        book = yield from _open(
+            partial(open_campaign, selector, name=campaign, spots=spots, path=path)
+        )
+        beamline = _Beamline(detector, stage, results, timeout)
+        series = _Series(beamline, book, exposure, md, limits, goal, max_failures)
+        try:
+            run_uids = yield from series.run()
+        finally:
+            # No messages from here on: after a halt nobody would carry them out.
+            book.give_up(is_tried=False)
     return run_uids
+
+
+def _open(open_one: Callable[[], Campaign]) -> MsgGenerator[Campaign]:
+    """Open a campaign while the RunEngine's loop goes on: many results take seconds."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        opening = pool.submit(open_one)
+        # After a pause the message comes again, and waits for the same.
+        yield from bps.wait_for([partial(asyncio.to_thread, wait, [opening])])
+        return opening.result()
+
+
+def _free_metadata(md: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what may be added to start documents."""
+    taken = [key for key in _RESERVED if key in (md or {})]
+    if taken:
+        raise ConfigError(
+            f"md cannot say {', '.join(taken)}: the plan does; name the campaign with "
+            "campaign=, a sample in its Candidate"
+        )
+    return dict(md or {})
 
 
 @dataclass(frozen=True)
@@ -163,93 +210,115 @@ class _Entry:
         self.campaign.end()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Series:
     beamline: _Beamline
     campaign: Campaign
     exposure: Exposure
     md: Mapping[str, Any]
+    budget: Budget
+    goal: Goal | None
+    max_failures: int
+    run_uids: list[str] = field(default_factory=list)
+    n_failed: int = 0
+    dropped: set[str] = field(default_factory=set)
 
-    def run(
-        self, budget: Budget, goal: Goal | None, max_failures: int
-    ) -> MsgGenerator[list[str]]:
+    def run(self) -> MsgGenerator[list[str]]:
         """Scan until something ends the series; return the runs."""
-        run_uids: list[str] = []
-        n_failed = 0
         yield from self._learn(list(self.campaign.awaited), self.beamline.timeout)
         self.campaign.drop_interrupted()
-        while not (why := self._why_stop(budget, goal)):
-            suggestion = yield from self._choose()
-            if suggestion is None:
-                why = "no candidate is left"
+        while not (why := self._why_stop()):
+            yield from bps.checkpoint()
+            if why := (yield from self._step()):
                 break
-            try:
-                run_uid = yield from self._measure(suggestion)
-            except _BY_OPERATOR:
-                raise
-            except Exception:
-                n_failed += 1
-                name = suggestion.candidate.name
-                logger.exception("scan of %r failed, %d in a row", name, n_failed)
-                self.campaign.give_up(is_tried=True)
-                if n_failed >= max_failures:
-                    raise
-                continue
-            if run_uid:
-                n_failed = 0
-                run_uids.append(run_uid)
-                yield from self._learn_all(run_uid)
-        self._tell_end(len(run_uids), why)
-        return run_uids
+        self._tell_end(why)
+        return self.run_uids
 
-    def _learn_all(self, latest: str) -> MsgGenerator[None]:
-        """Wait for the latest result, and take what came late of the others."""
-        yield from self._learn([latest], self.beamline.timeout)
-        older = [uid for uid in self.campaign.awaited if uid != latest]
-        yield from self._learn(older, 0.0)
+    def _why_stop(self) -> str:
+        if self.goal is not None and self.goal(self.campaign.observations):
+            return f"{self.goal} is reached"
+        return self.campaign.spent.why_stop(self.budget, self.exposure.seconds)
 
-    def _tell_end(self, n_runs: int, why: str) -> None:
-        name, awaited = self.campaign.name, list(self.campaign.awaited)
-        logger.info("campaign %s ends after %d runs: %s", name, n_runs, why)
-        if awaited:
-            logger.warning("%d runs have no result yet: %s", len(awaited), awaited)
-
-    def _why_stop(self, budget: Budget, goal: Goal | None) -> str:
-        if goal is not None and goal(self.campaign.observations):
-            return f"{goal} is reached"
-        return self.campaign.spent.why_stop(budget, self.exposure.seconds)
-
-    def _choose(self) -> MsgGenerator[Suggestion | None]:
-        """Return what to measure next; late results may free a candidate."""
-        yield from bps.checkpoint()
-        while (suggestion := self.campaign.suggest()) is None:
-            awaited = list(self.campaign.awaited)
-            n_learned = yield from self._learn(awaited, self.beamline.timeout)
-            if n_learned == 0:
-                return None
+    def _step(self) -> MsgGenerator[str]:
+        """Measure one more candidate; return why there is none, if so."""
+        suggestion = self.campaign.suggest()
+        if suggestion is None:
+            # Late results may free a candidate, or reach the goal.
+            n_learned = yield from self._learn_all(self.campaign.expected)
+            return "" if n_learned > 0 else "no candidate is left"
         logger.info("next %s", suggestion.reason)
-        return suggestion
+        try:
+            spot = self._fresh_spot(suggestion.candidate)
+        except SpotError as error:
+            return self._drop_out(suggestion.candidate.name, error)
+        return (yield from self._measure(suggestion, spot))
+
+    def _measure(self, suggestion: Suggestion, spot: Spot | None) -> MsgGenerator[str]:
+        """Scan, and learn the result; return why nothing can follow, if so."""
+        try:
+            run_uid = yield from self._scan(suggestion, spot)
+        except _OF_THE_SESSION:
+            raise
+        except Exception:
+            # What fails after the run was recorded is no failure of the scan.
+            if not self.campaign.is_under_way:
+                raise
+            self.n_failed += 1
+            name = suggestion.candidate.name
+            logger.exception("scan of %r failed, %d in a row", name, self.n_failed)
+            self.campaign.give_up(is_tried=True)
+            if self.n_failed >= self.max_failures:
+                raise
+            return ""
+        if not run_uid:
+            return "a dry run has no runs"
+        self.n_failed = 0
+        self.run_uids.append(run_uid)
+        yield from self._learn_all([run_uid])
+        return ""
+
+    def _fresh_spot(self, candidate: Candidate) -> Spot | None:
+        spots = self.campaign.spots
+        if spots is None:
+            return None
+        dose = spots.dose_of(self.exposure.seconds)
+        return spots.fresh(candidate.sample or candidate.name, dose)
+
+    def _drop_out(self, name: str, error: SpotError) -> str:
+        """Give up a candidate; tell why that ends the series, if so."""
+        logger.warning("candidate %r drops out: %s", name, error)
+        self.campaign.give_up(is_tried=True)
+        if name in self.dropped and not self.campaign.heeds_releases:
+            return f"{name!r} has no fresh spot and was suggested again"
+        self.dropped.add(name)
+        return ""
+
+    def _learn_all(self, latest: Sequence[str]) -> MsgGenerator[int]:
+        """Wait for the latest results, and take what came late of the others."""
+        n_learned = yield from self._learn(latest, self.beamline.timeout)
+        others = [uid for uid in self.campaign.awaited if uid not in latest]
+        n_learned += yield from self._learn(others, 0.0)
+        return n_learned
 
     def _learn(self, run_uids: Sequence[str], timeout: float) -> MsgGenerator[int]:
-        """Learn the results that come in time; return how many."""
-        found = yield from wait_for_labels(self.beamline.results, run_uids, timeout)
+        """Learn what comes in time, if only that nothing will; return how many."""
+        results, campaign = self.beamline.results, self.campaign
+        limit = max(0.0, min(timeout, campaign.spent.seconds_left(self.budget)))
+        found = yield from wait_for_labels(results, run_uids, limit)
         for run_uid, summary in found.items():
-            self.campaign.learn(run_uid, summary)
-        return len(found)
+            campaign.learn(run_uid, summary)
+        if not isinstance(results, TellsFailures):
+            return len(found)
+        failed = [uid for uid in campaign.expected if results.has_failed(uid)]
+        for run_uid in failed:
+            campaign.drop(run_uid, "its analysis failed")
+        return len(found) + len(failed)
 
-    def _measure(self, suggestion: Suggestion) -> MsgGenerator[str]:
-        """Scan a fresh spot; return the run, or nothing if there is no such spot."""
-        candidate, spots = suggestion.candidate, self.campaign.spots
-        if spots is None:
-            return (yield from self._scan(suggestion, None))
-        try:
-            dose = spots.dose_of(self.exposure.seconds)
-            spot = spots.fresh(candidate.sample or candidate.name, dose)
-        except SpotError as error:
-            logger.warning("candidate %r drops out: %s", candidate.name, error)
-            self.campaign.give_up(is_tried=True)
-            return ""
-        return (yield from self._scan(suggestion, spot))
+    def _tell_end(self, why: str) -> None:
+        name, awaited = self.campaign.name, list(self.campaign.awaited)
+        logger.info("campaign %s ends after %d runs: %s", name, len(self.run_uids), why)
+        if awaited:
+            logger.warning("%d runs have no result yet: %s", len(awaited), awaited)
 
     def _scan(self, suggestion: Suggestion, spot: Spot | None) -> MsgGenerator[str]:
         beamline, name = self.beamline, suggestion.candidate.name

@@ -60,14 +60,29 @@ class Campaign:
         self.name = name
         self.spots = spots
         self.spent = Spent()
-        self.awaited: dict[str, str] = {}
-        """Runs without a result yet, and the candidate of each."""
         self._selector: ResumableSelector | _Plain = (
             selector if isinstance(selector, ResumableSelector) else _Plain(selector)
         )
+        self.awaited = dict(self._selector.awaited_runs)
+        """Runs without a result yet, and the candidate of each."""
         self._path = path
         self._under_way: _UnderWay | None = None
         self._interrupted = ""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether something was suggested and is neither measured nor given up."""
+        return self._under_way is not None
+
+    @property
+    def expected(self) -> list[str]:
+        """Awaited runs that are worth waiting for: nobody gave up their candidates."""
+        return [uid for uid in self.awaited if uid in self._selector.awaited_runs]
+
+    @property
+    def heeds_releases(self) -> bool:
+        """Whether the selector ends at some time to suggest what was given up."""
+        return not isinstance(self._selector, _Plain)
 
     @property
     def observations(self) -> Sequence[Observation]:
@@ -144,24 +159,40 @@ class Campaign:
         try:
             seen = Observation.from_summary(name, summary)
             self._selector.ingest([replace(seen, run_uid=run_uid)])
-        except AinerdError as error:
+        except Exception as error:
+            # The selector may be anybody's: whatever it raises, the series goes on.
             logger.warning(
-                "nothing is learned of sample %r, run %s: %s", name, run_uid, error
+                "nothing is learned of sample %r, run %s: %s",
+                name,
+                run_uid,
+                error,
+                exc_info=not isinstance(error, AinerdError),
             )
-            self._release(name, is_tried=True)
+            self._release_run(run_uid)
         self.save()
 
     def drop_interrupted(self) -> None:
-        """Give up the run that an earlier session died in, if it has no result."""
-        name = self.awaited.pop(self._interrupted, None)
-        if name is not None:
-            logger.warning(
-                "the scan of sample %r, run %s, was interrupted and has no result",
-                name,
-                self._interrupted,
-            )
-            self._release(name, is_tried=True)
-            self.save()
+        """Give up the candidate of the run that an earlier session died in.
+
+        The run may have been complete all the same, so its result is asked for on.
+        """
+        if self._interrupted in self.expected:
+            self.drop(self._interrupted, "the session died in it")
+
+    def drop(self, run_uid: str, why: str) -> None:
+        """Give up the candidate of an awaited run; a late result is learned still.
+
+        Parameters
+        ----------
+        run_uid : str
+            An awaited run.
+        why : str
+            For the log.
+        """
+        name = self.awaited[run_uid]
+        logger.warning("run %s of sample %r has no result: %s", run_uid, name, why)
+        self._release_run(run_uid)
+        self.save()
 
     def save(self) -> None:
         """Write the state, if it has a file; if that fails, nothing may be exposed."""
@@ -204,7 +235,7 @@ class Campaign:
         if self.spots is not None:
             self.spots.recall(doses)
         self.spent = Spent(int(values["n_scans"]), float(values["beam_time"]))
-        self.awaited = dict(values["awaited"])
+        self.awaited = {**values["awaited"], **self._selector.awaited_runs}
         if values["under_way"]:
             self._under_way = _UnderWay(*values["under_way"])
             self._sort_out(self._under_way)
@@ -222,6 +253,11 @@ class Campaign:
         if name in self._selector.pending:
             self._selector.release(name, is_tried=is_tried)
 
+    def _release_run(self, run_uid: str) -> None:
+        """Release the candidate of a run, unless it is awaited from another one."""
+        if (name := self._selector.awaited_runs.get(run_uid)) is not None:
+            self._release(name, is_tried=True)
+
 
 class _Plain:
     """A selector that only suggests and learns, as a campaign sees it.
@@ -232,11 +268,15 @@ class _Plain:
         The selector.
     """
 
-    pending: tuple[str, ...] = ()
-
     def __init__(self, selector: Selector) -> None:
         self.observations: tuple[Observation, ...] = ()
+        self.awaited_runs: dict[str, str] = {}
         self._selector = selector
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """What was exposed and has no result yet."""
+        return tuple(self.awaited_runs.values())
 
     def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
         """Let it suggest."""
@@ -246,12 +286,17 @@ class _Plain:
         """Let it learn, and remember what."""
         self._selector.ingest(observations)
         self.observations += tuple(observations)
+        for seen in observations:
+            self.awaited_runs.pop(seen.run_uid, None)
 
     def note_run(self, name: str, run_uid: str) -> None:
-        """Nothing: it does not know its runs."""
+        """Remember the run: the selector itself does not ask."""
+        self.awaited_runs[run_uid] = name
 
-    def release(self, name: str, *, is_tried: bool = True) -> None:
-        """Nothing: it awaits nothing."""
+    def release(self, name: str, *, is_tried: bool = True) -> None:  # noqa: ARG002 - protocol
+        """Wait no longer for a candidate; the selector itself never did."""
+        runs = self.awaited_runs.items()
+        self.awaited_runs = {uid: other for uid, other in runs if other != name}
 
     def state(self) -> dict[str, Any]:
         """Nothing: it cannot be saved."""

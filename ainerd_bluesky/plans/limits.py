@@ -4,12 +4,24 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.selection.protocols import Observation
-from ainerd_bluesky.vocabulary import DYNAMICS
+from ainerd_bluesky.vocabulary import DYNAMICS, Label
 
-__all__ = ["AllLabelsSeen", "Budget", "Goal", "LabelFound", "Spent"]
+__all__ = [
+    "AllLabelsSeen",
+    "Budget",
+    "Goal",
+    "HasVocabulary",
+    "LabelFound",
+    "Spent",
+    "WantsLabels",
+    "check_goal",
+]
+
+_KINDS = tuple(label for label in DYNAMICS if label != Label.NO_SIGNAL)
 
 Goal = Callable[[Sequence[Observation]], bool]
 """Takes all observations so far; tells whether they are enough."""
@@ -22,7 +34,7 @@ class Budget:
     Parameters
     ----------
     max_scans : int, optional
-        Exposures, failed ones included; unset: as many as there are candidates.
+        Exposures, failed ones included; unset: until no candidate is left.
     max_beam_time : float
         Seconds of exposure.
     max_time : float
@@ -90,9 +102,57 @@ class Spent:
                 f"{self.beam_time:.6g} of {budget.max_beam_time:.6g} s of beam are "
                 f"used, and a scan takes {seconds:.6g} s"
             )
-        if time.monotonic() - self.start >= budget.max_time:
+        if self.seconds_left(budget) <= 0:
             return f"{budget.max_time:.6g} s have passed"
         return ""
+
+    def seconds_left(self, budget: Budget) -> float:
+        """Return how long the series may still take; 0 or less when time is up."""
+        return budget.max_time - (time.monotonic() - self.start)
+
+
+@runtime_checkable
+class WantsLabels(Protocol):
+    """A goal that asks for certain labels."""
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        """The labels without which it is not reached."""
+        ...
+
+
+@runtime_checkable
+class HasVocabulary(Protocol):
+    """A selector that knows which labels results may have, besides `invalid`."""
+
+    vocabulary: Sequence[str]
+
+
+def check_goal(goal: object, selector: object) -> None:
+    """Refuse a goal that can never be reached.
+
+    Parameters
+    ----------
+    goal : Goal or None
+        One that names no labels cannot be judged.
+    selector : Selector
+        One without a vocabulary may learn any label.
+
+    Raises
+    ------
+    ConfigError
+        If it asks for a label that no result has.
+    """
+    if not isinstance(goal, WantsLabels) or not isinstance(selector, HasVocabulary):
+        return
+    words = {*map(str, selector.vocabulary), str(Label.INVALID)}
+    unknown = [str(label) for label in goal.wanted if label not in words]
+    if unknown:
+        raise ConfigError(
+            f"the goal asks for {unknown}, which no result can have; those are "
+            f"{', '.join(sorted(words))}: correct it, or make the selector with a "
+            "vocabulary that has them"
+        )
 
 
 @dataclass(frozen=True)
@@ -108,6 +168,11 @@ class LabelFound:
     min_confidence : float
         Less sure labels do not count.
 
+    Raises
+    ------
+    ConfigError
+        If there is no label, or a number is out of bounds.
+
     Examples
     --------
     >>> seen = [Observation(name, "aging", 0.9, 0.1) for name in "ab"]
@@ -118,6 +183,18 @@ class LabelFound:
     label: str
     n_times: int = 1
     min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.label or self.n_times < 1 or not 0 <= self.min_confidence <= 1:
+            raise ConfigError(
+                "a goal needs a label, n_times >= 1 and min_confidence within 0 to 1, "
+                f"got {self}"
+            )
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        """The label."""
+        return (self.label,)
 
     def __call__(self, observations: Sequence[Observation]) -> bool:
         """Count."""
@@ -135,9 +212,16 @@ class AllLabelsSeen:
     Parameters
     ----------
     labels : sequence of str
-        Labels that are wanted; unset: every kind of dynamics the model knows.
+        Labels that are wanted; unset: every kind of dynamics the model knows, which
+        the lack of a signal is not.
     min_confidence : float
         Less sure labels do not count.
+
+    Raises
+    ------
+    ConfigError
+        If there are no labels, or one word in their place, or the confidence is out of
+        bounds.
 
     Examples
     --------
@@ -146,8 +230,21 @@ class AllLabelsSeen:
     (True, False)
     """
 
-    labels: Sequence[str] = DYNAMICS
+    labels: Sequence[str] = _KINDS
     min_confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.labels, str) or not self.labels:
+            raise ConfigError(f"a goal needs a list of labels, got {self.labels!r}")
+        if not 0 <= self.min_confidence <= 1:
+            raise ConfigError(
+                f"min_confidence must be within 0 to 1, got {self.min_confidence}"
+            )
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        """All labels."""
+        return tuple(self.labels)
 
     def __call__(self, observations: Sequence[Observation]) -> bool:
         """Compare sets."""

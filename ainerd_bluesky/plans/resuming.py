@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from ainerd_bluesky.errors import ConfigError, SelectionError
 from ainerd_bluesky.plans.campaign import FORMAT_VERSION, KIND, Campaign
@@ -14,19 +14,14 @@ from ainerd_bluesky.selection.history import canonical_json, hash_of_state
 from ainerd_bluesky.selection.protocols import ResumableSelector, Selector
 from ainerd_bluesky.selection.saving import read_json
 
-__all__ = ["CampaignSelector", "open_campaign"]
+__all__ = ["as_resumable", "open_campaign"]
 
 # Its decisions stand below a node of this name.
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-
-
-@runtime_checkable
-class CampaignSelector(ResumableSelector, Protocol):
-    """A selector to which the events of a saved state can happen again."""
-
-    def redo(self, event: Mapping[str, Any]) -> None:
-        """Let an event of a saved state happen again."""
-        ...
+# What a state of a campaign has, in this format.
+_KEYS = (
+    "campaign", "n_scans", "beam_time", "doses", "under_way", "awaited", "selector"
+)  # fmt: skip
 
 
 def open_campaign(
@@ -66,12 +61,8 @@ def open_campaign(
         )
     if path is None:
         return Campaign(selector, name or _new_name(), spots)
-    if not isinstance(selector, CampaignSelector):
-        raise ConfigError(
-            "state_path needs a selector that can be saved, such as a "
-            f"StrategySelector, got a {type(selector).__name__}"
-        )
 
+    selector = as_resumable(selector)
     saved = _read(path, name) if path.exists() else {}
     campaign = Campaign(
         selector, name or saved.get("campaign") or _new_name(), spots, path
@@ -81,6 +72,32 @@ def open_campaign(
         campaign.restore(saved)
     campaign.save()
     return campaign
+
+
+def as_resumable(selector: Selector) -> ResumableSelector:
+    """Return a selector whose state can be kept in a file.
+
+    Parameters
+    ----------
+    selector : Selector
+        Any.
+
+    Returns
+    -------
+    ResumableSelector
+        The same.
+
+    Raises
+    ------
+    ConfigError
+        If it has no state.
+    """
+    if not isinstance(selector, ResumableSelector):
+        raise ConfigError(
+            "state_path needs a selector that can be saved, such as a "
+            f"StrategySelector, got a {type(selector).__name__}"
+        )
+    return selector
 
 
 def _new_name() -> str:
@@ -96,6 +113,9 @@ def _read(path: Path, name: str) -> dict[str, Any]:
             f"{path} is no state of a campaign: it holds {kind}, not "
             f"{(KIND, FORMAT_VERSION)}; name another file"
         )
+    missing = [key for key in _KEYS if key not in values]
+    if missing:
+        raise SelectionError(f"{path} is no whole state of a campaign: no {missing}")
     if name not in {"", values["campaign"]}:
         raise SelectionError(
             f"{path} is the state of campaign {values['campaign']!r}, not {name!r}: "
@@ -104,7 +124,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     return values
 
 
-def _catch_up(selector: CampaignSelector, state: Mapping[str, Any]) -> None:
+def _catch_up(selector: ResumableSelector, state: Mapping[str, Any]) -> None:
     """Let happen to a selector what happened to the one that was saved.
 
     Parameters
@@ -121,7 +141,7 @@ def _catch_up(selector: CampaignSelector, state: Mapping[str, Any]) -> None:
     """
     header, events = _split(state)
     own_header, own_events = _split(selector.state())
-    if hash_of_state(header, events) != state["state_hash"]:
+    if hash_of_state(header, events) != state.get("state_hash"):
         raise SelectionError("the state of the selector was changed after it was saved")
     n_common = min(len(events), len(own_events))
     if canonical_json([header, events[:n_common]]) != canonical_json(
@@ -137,4 +157,4 @@ def _catch_up(selector: CampaignSelector, state: Mapping[str, Any]) -> None:
 
 def _split(state: Mapping[str, Any]) -> tuple[dict[str, Any], list[Any]]:
     header = {key: state[key] for key in state if key not in {"events", "state_hash"}}
-    return header, list(state["events"])
+    return header, list(state.get("events", ()))

@@ -9,7 +9,13 @@ from typing import Any, Protocol, TypedDict
 from bluesky import plan_stubs as bps
 from bluesky import preprocessors as bpp
 from bluesky.protocols import Movable, Preparable, Readable, Status, Triggerable
-from bluesky.utils import MsgGenerator, RequestAbort, RequestStop, separate_devices
+from bluesky.utils import (
+    MsgGenerator,
+    RequestAbort,
+    RequestStop,
+    RunEngineControlException,
+    separate_devices,
+)
 from ophyd_async.core import TriggerInfo
 
 from ainerd_bluesky.errors import ConfigError
@@ -209,7 +215,8 @@ def record_frames(
     Returns
     -------
     str
-        Uid of the run.
+        Uid of the run; empty in a dry run, where nothing opens runs or exposes, and
+        nothing is booked.
     """
 
     def record(run_uid: str) -> MsgGenerator[None]:
@@ -219,17 +226,26 @@ def record_frames(
         yield from bps.checkpoint()
         yield from _trigger_and_read(camera, [detector, *others])
 
-    def close() -> MsgGenerator[None]:
-        yield from bps.close_run()
-        if book is not None:
-            book.end()
+    def close(run_uid: str) -> MsgGenerator[None]:
+        end = book.end if book is not None and run_uid else _nothing
+        try:
+            yield from bps.close_run()
+        except RunEngineControlException:
+            raise
+        except Exception:
+            # A callback that fails at the stop document does not undo the run.
+            end()
+            raise
+        end()
         yield from bps.checkpoint()
 
     def run() -> MsgGenerator[str]:
-        run_uid: str = yield from bps.open_run(dict(start))
+        run_uid: str = (yield from bps.open_run(dict(start))) or ""
         # Bluesky's wrappers have no types.
         yield from bpp.contingency_wrapper(  # type: ignore[no-untyped-call]
-            record(run_uid), except_plan=_close_failed, else_plan=close
+            record(run_uid),
+            except_plan=_close_failed,
+            else_plan=partial(close, run_uid),
         )
         return run_uid
 

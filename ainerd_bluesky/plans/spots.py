@@ -1,6 +1,5 @@
 """Fresh spots inside samples, and the dose that each has had."""
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from bluesky.protocols import Movable
+from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ainerd_bluesky.errors import ConfigError, SpotError
@@ -15,6 +15,7 @@ from ainerd_bluesky.errors import ConfigError, SpotError
 __all__ = ["Dose", "Spot", "Spots", "spot_grid"]
 
 Position = tuple[float, ...]
+Floats = NDArray[np.float64]
 
 # Positions are computed, and so are no exact multiples of the spacing; doses are sums.
 _TOLERANCE = 1e-6
@@ -128,8 +129,10 @@ class Spots:
                 f"{dose_rate}"
             )
         lists = positions if isinstance(positions, Mapping) else {"": positions}
-        for sample, places in lists.items():
-            _check(sample, places, len(motors), spacing)
+        places = {
+            sample: _places(sample, positions, len(motors), spacing)
+            for sample, positions in lists.items()
+        }
 
         self.motors = tuple(motors)
         self.spacing = spacing
@@ -137,13 +140,15 @@ class Spots:
         self.max_dose = max_dose
         self.dose_rate = dose_rate
         self._is_for_all = not isinstance(positions, Mapping)
-        self._places = {name: _plain(places) for name, places in lists.items()}
-        self._doses: dict[str, list[Dose]] = {}
+        self._places = places
+        self._reach = spacing * (1 - _TOLERANCE)
+        self._tallies: dict[str, _Tally] = {}
+        self._known: set[Dose] = set()
 
     @property
     def doses(self) -> tuple[Dose, ...]:
         """All exposures, sample by sample."""
-        return tuple(itertools.chain.from_iterable(self._doses.values()))
+        return tuple(dose for tally in self._tallies.values() for dose in tally.doses)
 
     def dose_of(self, seconds: float) -> float:
         """Return the dose of an exposure.
@@ -192,16 +197,16 @@ class Spots:
         SpotError
             If there is none.
         """
-        spots = self.of_sample(sample)
-        free = [spot for spot in spots if self._takes(spot, dose)]
-        if not free:
-            n_exposures = len(self._doses.get(sample, ()))
+        places, tally = self._of_sample(sample), self._tally(sample)
+        free = np.flatnonzero(self._takes(tally.n_exposures, tally.dose, dose))
+        if len(free) == 0:
             raise SpotError(
-                f"sample {sample!r} has no fresh spot left: {len(spots)} spots, "
-                f"{n_exposures} exposures; a spot takes {self.max_exposures} with a "
-                f"dose of {self.max_dose:.6g} in all"
+                f"sample {sample!r} has no fresh spot left: {len(places)} spots, "
+                f"{len(tally.doses)} exposures; a spot takes {self.max_exposures} with "
+                f"a dose of {self.max_dose:.6g} in all"
             )
-        return min(free, key=lambda spot: len(self._near(spot)))
+        index = int(free[tally.n_exposures[free].argmin()])
+        return Spot(sample, index, places[index])
 
     def of_sample(self, sample: str) -> list[Spot]:
         """Return all spots of a sample.
@@ -214,20 +219,10 @@ class Spots:
         Returns
         -------
         list of Spot
-            In the order of the list.
-
-        Raises
-        ------
-        SpotError
-            If none were given.
+            In the order of the list; a sample without any is a `SpotError`.
         """
-        key = "" if self._is_for_all else sample
-        if key not in self._places:
-            raise SpotError(
-                f"no spots are known of sample {sample!r}; those of "
-                f"{list(self._places)[:_SHOWN]} ... are"
-            )
-        return [Spot(sample, index, p) for index, p in enumerate(self._places[key])]
+        places = self._of_sample(sample)
+        return [Spot(sample, index, place) for index, place in enumerate(places)]
 
     def book(self, dose: Dose) -> None:
         """Note an exposure that is about to happen.
@@ -242,12 +237,15 @@ class Spots:
         SpotError
             If its place cannot take it.
         """
-        if not self._takes(Spot(dose.sample, 0, dose.position), dose.dose):
+        near = self._tally(dose.sample).near(dose.position)
+        total = math.fsum(item.dose for item in near)
+        if not self._takes(np.array(len(near)), np.array(total), dose.dose):
             raise SpotError(
                 f"position {dose.position} of sample {dose.sample!r} cannot take a "
-                f"dose of {dose.dose:.6g}: it has had {self._near_json(dose)}"
+                f"dose of {dose.dose:.6g}: it has had {len(near)} exposures with a "
+                f"dose of {total:.6g}"
             )
-        self._doses.setdefault(dose.sample, []).append(dose)
+        self._add(dose)
 
     def recall(self, doses: Iterable[Dose]) -> None:
         """Note exposures of an earlier session, each once, whatever the limits are now.
@@ -258,27 +256,74 @@ class Spots:
             From `doses` of that session.
         """
         for dose in doses:
-            of_sample = self._doses.setdefault(dose.sample, [])
-            if dose not in of_sample:
-                of_sample.append(dose)
+            if dose not in self._known:
+                self._add(dose)
 
-    def _takes(self, spot: Spot, dose: float) -> bool:
-        near = self._near(spot)
-        total = math.fsum([dose, *(item.dose for item in near)])
-        is_allowed = total <= self.max_dose * (1 + _TOLERANCE)
-        return is_allowed and len(near) < self.max_exposures
+    def _add(self, dose: Dose) -> None:
+        self._known.add(dose)
+        self._tally(dose.sample).add(dose)
 
-    def _near(self, spot: Spot) -> list[Dose]:
-        reach = self.spacing * (1 - _TOLERANCE)
-        return [
-            dose
-            for dose in self._doses.get(spot.sample, ())
-            if _is_near(dose.position, spot.position, reach)
-        ]
+    def _tally(self, sample: str) -> "_Tally":
+        if sample not in self._tallies:
+            places = self._places.get("" if self._is_for_all else sample, [])
+            self._tallies[sample] = _Tally(places, self._reach)
+        return self._tallies[sample]
 
-    def _near_json(self, dose: Dose) -> list[dict[str, Any]]:
-        near = self._near(Spot(dose.sample, 0, dose.position))
-        return [item.as_json() for item in near]
+    def _of_sample(self, sample: str) -> list[Position]:
+        key = "" if self._is_for_all else sample
+        if key not in self._places:
+            raise SpotError(
+                f"no spots are known of sample {sample!r}; those of "
+                f"{list(self._places)[:_SHOWN]} ... are"
+            )
+        return self._places[key]
+
+    def _takes(
+        self, n_exposures: NDArray[np.int64], had: Floats, dose: float
+    ) -> NDArray[np.bool_]:
+        """Tell what can take a dose after what it has had."""
+        is_allowed = had + dose <= self.max_dose * (1 + _TOLERANCE)
+        return np.asarray(is_allowed & (n_exposures < self.max_exposures))
+
+
+class _Tally:
+    """What each spot of one sample has had, counted when it happens.
+
+    Parameters
+    ----------
+    places : list of tuple of float
+        The spots.
+    reach : float
+        What lies nearer to an exposure than this has had its dose.
+    """
+
+    def __init__(self, places: list[Position], reach: float) -> None:
+        self.doses: list[Dose] = []
+        self.n_exposures = np.zeros(len(places), dtype=np.int64)
+        self.dose = np.zeros(len(places))
+        self._places = np.array(places, dtype=float)
+        self._reach = reach
+
+    def add(self, dose: Dose) -> None:
+        """Count an exposure."""
+        self.doses.append(dose)
+        # An earlier session may have had more motors, or fewer.
+        if self._places.shape[1:] == (len(dose.position),):
+            is_near = self._is_near(self._places, dose.position)
+            self.n_exposures += is_near
+            self.dose += dose.dose * is_near
+
+    def near(self, position: Position) -> list[Dose]:
+        """Return the exposures that a place has had."""
+        doses = [dose for dose in self.doses if len(dose.position) == len(position)]
+        if not doses:
+            return []
+        places = np.array([dose.position for dose in doses])
+        return [doses[i] for i in np.flatnonzero(self._is_near(places, position))]
+
+    def _is_near(self, places: Floats, position: Position) -> NDArray[np.bool_]:
+        distance = np.linalg.norm(places - np.array(position), axis=1)
+        return np.asarray((distance == 0) | (distance < self._reach))
 
 
 def spot_grid(n_rows: int, n_columns: int, spacing: float) -> list[Position]:
@@ -320,18 +365,15 @@ def spot_grid(n_rows: int, n_columns: int, spacing: float) -> list[Position]:
     ]
 
 
-def _plain(places: Sequence[Position]) -> list[Position]:
-    return [tuple(map(float, place)) for place in places]
-
-
-def _is_near(a: Position, b: Position, reach: float) -> bool:
-    return a == b or (len(a) == len(b) and math.dist(a, b) < reach)
-
-
-def _check(
-    sample: str, places: Sequence[Position], n_motors: int, spacing: float
-) -> None:
+def _places(
+    sample: str, positions: Iterable[Position], n_motors: int, spacing: float
+) -> list[Position]:
+    """Return checked positions as tuples of floats."""
     who = f"spots of sample {sample!r}" if sample else "spots"
+    try:
+        places = [tuple(map(float, position)) for position in positions]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{who}: positions need values: {error}") from error
     if not places:
         raise ConfigError(f"{who}: need one position at least, got none")
     for place in places:
@@ -340,10 +382,11 @@ def _check(
                 f"{who}: a position needs {n_motors} finite values, one for each "
                 f"motor, got {place}"
             )
-    near = KDTree(np.array(places, dtype=float)).query_pairs(spacing * (1 - _TOLERANCE))
+    near = KDTree(np.array(places)).query_pairs(spacing * (1 - _TOLERANCE))
     if near:
         a, b = min(near)
         raise ConfigError(
-            f"{who}: {tuple(places[a])} and {tuple(places[b])} are nearer to each "
-            f"other than {spacing:.6g}"
+            f"{who}: {places[a]} and {places[b]} are nearer to each other than "
+            f"{spacing:.6g}"
         )
+    return places

@@ -15,6 +15,7 @@ from ainerd_bluesky.selection.protocols import (
     ResumableSelector,
     Selector,
     Suggestion,
+    TellsFailures,
 )
 from ainerd_bluesky.selection.saving import load_state, save_state
 from ainerd_bluesky.selection.selector import StrategySelector
@@ -56,6 +57,7 @@ __all__ = [
     "Strategy",
     "StrategySelector",
     "Suggestion",
+    "TellsFailures",
     "Turns",
     "Uncertainty",
     "WantedLabel",

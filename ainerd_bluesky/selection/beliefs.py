@@ -60,8 +60,8 @@ class Forecast:
     value, value_std : ndarray of float64, shape (n_candidates,)
         Expected property and its standard deviation; nan as long as none is known.
     support : ndarray of float64, shape (n_candidates,)
-        How far measured neighbours speak for a candidate: 1 on a measurement, 0 far
-        from all, and 0 everywhere if neighbours turn out not to be alike.
+        How far measured neighbours speak for a candidate: on a measurement the trust
+        in all length scales together, less the farther away, 0 far from all.
     distance : ndarray of float64, shape (n_candidates,)
         To the nearest candidate that is measured or awaited, in scaled units;
         infinite if there is none. What was refused is not measured.
@@ -92,7 +92,7 @@ class Beliefs:
     Before a result is learned, each length scale predicts it from the neighbours so
     far; those that predict better count for more from then on. One further predictor
     knows no neighbours, only how often each label was seen: where coordinates tell
-    nothing, or mislead, it wins, and all candidates look alike.
+    nothing, it and the longest scale share the trust, and candidates look much alike.
 
     Parameters
     ----------

@@ -3,17 +3,19 @@
 import itertools
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
-from ainerd_bluesky.selection.protocols import Candidate, Observation
+from ainerd_bluesky.selection.protocols import Candidate, Observation, as_number
 from ainerd_bluesky.selection.situation import Strategy
 from ainerd_bluesky.selection.space import Axis, is_within
+from ainerd_bluesky.vocabulary import Label
 
 __all__ = [
+    "as_plain",
     "check_candidates",
     "check_observation",
     "check_strategy",
@@ -21,6 +23,33 @@ __all__ = [
 ]
 
 _SHOWN = 8
+
+
+def as_plain(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Return candidates of plain strings and floats, as a state holds them.
+
+    Parameters
+    ----------
+    candidates : iterable of Candidate
+        Perhaps with numbers of numpy, or names that are none.
+
+    Returns
+    -------
+    tuple of Candidate
+        The same.
+
+    Raises
+    ------
+    SelectionError
+        If a coordinate or an exposure is no number.
+    """
+    plain = []
+    for candidate in candidates:
+        try:
+            plain.append(Candidate.from_json(candidate.as_json()))
+        except (TypeError, ValueError, OverflowError) as error:
+            raise SelectionError(f"{candidate} cannot be used: {error}") from error
+    return tuple(plain)
 
 
 def check_candidates(
@@ -50,8 +79,10 @@ def check_candidates(
     n_of_name = Counter(candidate.name for candidate in candidates)
     repeated = sorted(name for name, n in n_of_name.items() if n > 1)
     if not n_of_name or repeated:
+        more = f" and {len(repeated) - _SHOWN} more" if len(repeated) > _SHOWN else ""
         raise SelectionError(
-            f"candidates need names of their own, got {repeated or 'no candidates'}"
+            "candidates need names of their own, got "
+            f"{repeated[:_SHOWN] or 'no candidates'}{more}"
         )
     lengths = {len(candidate.coordinates) for candidate in candidates}
     if len(lengths) != 1 or (axes and lengths != {len(axes)}):
@@ -68,7 +99,7 @@ def check_candidates(
 
 
 def check_vocabulary(vocabulary: Sequence[str]) -> tuple[str, ...]:
-    """Return a vocabulary whose words differ.
+    """Return a vocabulary of words that differ and name dynamics.
 
     Parameters
     ----------
@@ -83,11 +114,16 @@ def check_vocabulary(vocabulary: Sequence[str]) -> tuple[str, ...]:
     Raises
     ------
     SelectionError
-        If there is no word or one repeats.
+        If there is no word, one repeats, or one says that a run was refused.
     """
     words = tuple(str(word) for word in vocabulary)
     if not words or len(set(words)) != len(words):
         raise SelectionError(f"a vocabulary needs words that differ, got {words}")
+    if Label.INVALID in words:
+        raise SelectionError(
+            f"{str(Label.INVALID)!r} is what the quality gate refused, no word for "
+            f"dynamics: leave it out of the vocabulary {words}"
+        )
     return words
 
 
@@ -180,7 +216,7 @@ def _check_axes(axes: Sequence[Axis], coordinates: NDArray[np.float64]) -> None:
             )
 
 
-def _check_fraction(name: str, what: str, value: float) -> None:
+def _check_fraction(name: str, what: str, value: object) -> None:
     # A comparison with not-a-number is never true, so this refuses it, too.
-    if not 0 <= value <= 1 + 1e-6:
-        raise SelectionError(f"{what} of {name!r} must be within 0 to 1, got {value}")
+    if not 0 <= as_number(value) <= 1 + 1e-6:
+        raise SelectionError(f"{what} of {name!r} must be within 0 to 1, got {value!r}")

@@ -61,8 +61,16 @@ class History:
 
     @property
     def events(self) -> tuple[dict[str, Any], ...]:
-        """All events, oldest first, as JSON values."""
-        return tuple(self._events)
+        """Copies of all events, oldest first, as JSON values."""
+        # No event holds more than mappings of numbers; a deep copy takes ten times as
+        # long, and a state is written at each event.
+        return tuple(
+            {
+                key: dict(value) if isinstance(value, dict) else value
+                for key, value in event.items()
+            }
+            for event in self._events
+        )
 
     @property
     def state_hash(self) -> str:

@@ -50,7 +50,20 @@ class Turns(_Mixture):
         With different names.
     weights : tuple of float
         More than 0, one for each.
+
+    Raises
+    ------
+    SelectionError
+        If a strategy has its turn in two places: their turns could not be told apart.
     """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        names = [part.name for part in self.choosers]
+        if len(set(names)) != len(names):
+            raise SelectionError(
+                f"turns need strategies that differ at any depth, got {names}"
+            )
 
     @property
     def name(self) -> str:

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, SupportsFloat, runtime_checkable
+from numbers import Real
+from typing import Any, Protocol, runtime_checkable
 
 from ainerd_bluesky.errors import SelectionError
 from ainerd_bluesky.selection.decisions import Decision
@@ -16,7 +17,12 @@ __all__ = [
     "ResumableSelector",
     "Selector",
     "Suggestion",
+    "TellsFailures",
+    "as_number",
 ]
+
+# The square of what is larger, summed over many results, is no number any more.
+_LARGEST = 1e100
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,11 @@ class Candidate:
             "exposure": float(self.exposure),
             "sample": str(self.sample),
         }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Candidate":
+        """Read a candidate back."""
+        return cls(**{**values, "coordinates": tuple(values["coordinates"])})
 
 
 @dataclass(frozen=True)
@@ -118,8 +129,7 @@ class Observation:
 
     def value_of(self, name: str) -> float:
         """Return a property of `physics` as a finite number; nan where unknown."""
-        value = self.physics.get(name)
-        return value if value is not None and math.isfinite(value) else math.nan
+        return as_number(self.physics.get(name))
 
     def as_json(self) -> dict[str, Any]:
         """Return the observation as JSON values, of plain types whatever came in."""
@@ -155,7 +165,8 @@ class Observation:
         Raises
         ------
         SelectionError
-            If label, confidence, novelty or probabilities are missing.
+            If label, confidence, novelty or probabilities are missing, or one is no
+            number.
         """
         try:
             return cls(
@@ -163,23 +174,47 @@ class Observation:
                 label=str(summary["label"]),
                 confidence=float(summary["confidence"]),
                 novelty=float(summary["novelty"]),
-                probabilities=dict(summary["probabilities"]),
+                probabilities={
+                    str(label): float(p)
+                    for label, p in summary["probabilities"].items()
+                },
                 physics=_numbers(summary.get("physics") or {}),
                 run_uid=str(summary.get("run_uid") or ""),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except _NO_NUMBER as error:
             raise SelectionError(
-                f"summary of {name!r} is incomplete: {error!r}; it has {list(summary)}"
+                f"summary of {name!r} cannot be used: {error!r}; it has {list(summary)}"
             ) from error
 
 
-def _numbers(physics: Mapping[str, Any]) -> dict[str, float | None]:
-    """Keep the finite numbers; physics may hold words and not-a-number as well."""
-    return {
-        key: float(value)
-        for key, value in physics.items()
-        if isinstance(value, SupportsFloat) and math.isfinite(value)
-    }
+_NO_NUMBER = (KeyError, AttributeError, TypeError, ValueError, OverflowError)
+"""What reading a summary raises where something is missing or no number."""
+
+
+def _numbers(physics: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the usable numbers; physics may hold words and not-a-number as well."""
+    numbers = {str(key): as_number(value) for key, value in physics.items()}
+    return {key: value for key, value in numbers.items() if not math.isnan(value)}
+
+
+def as_number(value: object) -> float:
+    """Return a number as one that can be reckoned with.
+
+    Parameters
+    ----------
+    value : object
+        Perhaps a number, of Python or numpy.
+
+    Returns
+    -------
+    float
+        Not-a-number if it is none, or beyond 1e100 either way.
+    """
+    try:
+        number = float(value) if isinstance(value, Real) else math.nan
+    except OverflowError:
+        return math.nan
+    return number if abs(number) <= _LARGEST else math.nan
 
 
 class Selector(Protocol):
@@ -206,6 +241,11 @@ class ResumableSelector(Selector, Protocol):
     @property
     def pending(self) -> tuple[str, ...]:
         """Names of the candidates whose results are awaited."""
+        ...
+
+    @property
+    def awaited_runs(self) -> Mapping[str, str]:
+        """Runs whose results are awaited, and the candidate of each."""
         ...
 
     @property
@@ -238,10 +278,23 @@ class ResumableSelector(Selector, Protocol):
         """Return all that makes the next decision, as JSON values."""
         ...
 
+    def redo(self, event: Mapping[str, Any]) -> None:
+        """Let an event of a saved state happen again."""
+        ...
+
 
 class Results(Protocol):
     """Knows the results of runs."""
 
     async def wait(self, run_uid: str, timeout: float) -> dict[str, Any] | None:
         """Return the summary of a run's result; None if it does not come in time."""
+        ...
+
+
+@runtime_checkable
+class TellsFailures(Protocol):
+    """Knows which runs will never have a result."""
+
+    def has_failed(self, run_uid: str) -> bool:
+        """Tell whether no result will come of a run, unless somebody tries again."""
         ...

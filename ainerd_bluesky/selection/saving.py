@@ -57,7 +57,8 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
     """Write JSON values in place of those before.
 
     The file is written beside its place, forced to the disk and moved there in one
-    step: at any time there are the old values or the new ones, whole.
+    step: at any time there are the old values or the new ones, whole; after a power
+    failure, too.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
     Raises
     ------
     SelectionError
-        If it cannot be written; what stood there stands there still.
+        If it cannot be written; what stood there stands there still, whole.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -78,9 +79,19 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        _force_to_disk(path.parent)
     except (OSError, TypeError, ValueError) as error:
         temporary.unlink(missing_ok=True)
         raise SelectionError(f"a state cannot be written to {path}: {error}") from error
+
+
+def _force_to_disk(folder: Path) -> None:
+    """Make what was moved into a folder outlive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
 from ainerd_bluesky.selection.checks import (
+    as_plain,
     check_candidates,
     check_observation,
     check_strategy,
@@ -87,11 +88,11 @@ class StrategySelector:
         settings: SelectorSettings | None = None,
     ) -> None:
         self.settings = settings or SelectorSettings()
-        self._coordinates = check_candidates(candidates, axes)
+        self.candidates = as_plain(candidates)
+        self._coordinates = check_candidates(self.candidates, axes)
         self.vocabulary = check_vocabulary(vocabulary)
         check_strategy(strategy, self.vocabulary)
 
-        self.candidates = tuple(candidates)
         self.strategy = strategy
         self.axes = tuple(axes)
         self._points = scale_coordinates(self._coordinates, self.axes)
@@ -121,6 +122,13 @@ class StrategySelector:
     def pending(self) -> tuple[str, ...]:
         """Names of the candidates whose results are awaited."""
         return tuple(self._ledger.pending)
+
+    @property
+    def awaited_runs(self) -> dict[str, str]:
+        """Runs whose results are awaited, and the candidate of each."""
+        return {
+            run_uid: name for name, run_uid in self._ledger.pending.items() if run_uid
+        }
 
     @property
     def n_left(self) -> int:
@@ -183,6 +191,8 @@ class StrategySelector:
         observations : sequence of Observation
             Of candidates, whether they were suggested or not.
         """
+        # Gone through more than once: a generator would end after the first time.
+        observations = tuple(observations)
         for observation in observations:
             check_observation(observation, self._ledger.index, self.vocabulary)
         self._ledger.check(observations)

@@ -23,6 +23,9 @@ __all__ = [
     "seconds_to",
 ]
 
+_ROUNDING = 1e-9
+_FEWEST_DIGITS, _MOST_DIGITS = 6, 17
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -145,12 +148,15 @@ def is_within(
     Returns
     -------
     ndarray of bool, shape (n_candidates,)
-        True inside; a limit itself is inside.
+        True inside; a limit itself is inside, and so is what rounding put beyond it by
+        1e-9 of the range.
     """
     inside = np.ones(len(coordinates), dtype=bool)
     for column, axis in enumerate(axes):
         values = coordinates[:, column]
-        inside &= (axis.low <= values) & (values <= axis.high)
+        spread = axis.high - axis.low if axis.is_bounded else np.ptp(values)
+        slack = _ROUNDING * spread
+        inside &= (axis.low - slack <= values) & (values <= axis.high + slack)
     return inside
 
 
@@ -210,7 +216,8 @@ def grid_candidates(
     Returns
     -------
     list of Candidate
-        The last axis changes fastest; names tell the conditions.
+        The last axis changes fastest; names tell the conditions, with as many digits
+        as it takes to tell them apart.
 
     Raises
     ------
@@ -225,10 +232,8 @@ def grid_candidates(
     empty = sorted(name for name, column in values.items() if len(column) == 0)
     if empty or not values:
         raise SelectionError(f"each axis needs values, got none for {empty or 'any'}")
-    return [
-        _condition(tuple(values), point, exposure, sample)
-        for point in itertools.product(*values.values())
-    ]
+    points = list(itertools.product(*values.values()))
+    return _conditions(tuple(values), points, exposure, sample)
 
 
 def box_candidates(
@@ -250,7 +255,8 @@ def box_candidates(
     Returns
     -------
     list of Candidate
-        The first n of a longer list are the list of n; names tell the conditions.
+        The first n of a longer list lie where the list of n does; names tell the
+        conditions, with as many digits as it takes to tell them apart.
 
     Raises
     ------
@@ -280,10 +286,8 @@ def box_candidates(
         _within(axis, column) for axis, column in zip(axes, fractions.T, strict=True)
     ]
     names = tuple(axis.name for axis in axes)
-    return [
-        _condition(names, tuple(point), exposure, sample)
-        for point in np.column_stack(columns).tolist()
-    ]
+    points = [tuple(point) for point in np.column_stack(columns).tolist()]
+    return _conditions(names, points, exposure, sample)
 
 
 def _within(axis: Axis, fractions: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -295,11 +299,31 @@ def _within(axis: Axis, fractions: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.clip(values, axis.low, axis.high))
 
 
-def _condition(
-    names: Sequence[str], point: tuple[float, ...], exposure: float, sample: str
-) -> Candidate:
-    told = " ".join(
-        f"{name}={value:.6g}" for name, value in zip(names, point, strict=True)
-    )
-    name = f"{sample} {told}" if sample else told
-    return Candidate(name, tuple(map(float, point)), exposure, sample)
+def _conditions(
+    names: Sequence[str],
+    points: Sequence[tuple[float, ...]],
+    exposure: float,
+    sample: str,
+) -> list[Candidate]:
+    start = f"{sample} " if sample else ""
+    return [
+        Candidate(start + told, tuple(map(float, point)), exposure, sample)
+        for told, point in zip(_told(names, points), points, strict=True)
+    ]
+
+
+def _told(names: Sequence[str], points: Sequence[tuple[float, ...]]) -> list[str]:
+    """Write points with the fewest digits that keep different ones apart."""
+    n_points = len(set(points))
+    told: list[str] = []
+    for n_digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
+        told = [
+            " ".join(
+                f"{name}={value:.{n_digits}g}"
+                for name, value in zip(names, point, strict=True)
+            )
+            for point in points
+        ]
+        if len(set(told)) == n_points:
+            break
+    return told

@@ -103,10 +103,7 @@ def _from_header(header: Mapping[str, Any]) -> StrategySelector:
     settings = header["settings"]
     scales = tuple(settings["length_scales"])
     return StrategySelector(
-        [
-            Candidate(**{**item, "coordinates": tuple(item["coordinates"])})
-            for item in header["candidates"]
-        ],
+        [Candidate.from_json(item) for item in header["candidates"]],
         strategy_from_json(header["strategy"]),
         axes=[axis_from_json(item) for item in header["axes"]],
         vocabulary=header["vocabulary"],

@@ -184,6 +184,8 @@ class WantedLabel(Strategy):
                 "need a wanted label or more, with weights of more than 0, got "
                 f"{dict(self.wanted)}"
             )
+        # What the caller does to a dictionary later on is not wanted here.
+        object.__setattr__(self, "wanted", dict(self.wanted))
 
     def unknown_labels(self, vocabulary: Sequence[str]) -> Sequence[str]:
         """Return the labels that nobody can find."""

@@ -133,6 +133,18 @@ def test_only_finished_runs_are_forgotten(session, monkeypatch):
     assert session.follower.follow("ended-0") is not ended[0]
 
 
+def test_a_run_has_failed_only_when_no_result_will_come(session):
+    uids = ("unknown", "waiting", "labelled", "hopeless")
+    futures = {uid: session.follower.follow(uid) for uid in uids[1:]}
+    session.outbox.put("waiting", PAYLOAD)
+    futures["labelled"].set_result(SUMMARY)
+    futures["hopeless"].set_result(None)
+    failed = [uid for uid in uids if session.follower.has_failed(uid)]
+    assert failed == ["hopeless"]
+    session.follower.forget("hopeless")
+    assert not session.follower.has_failed("hopeless")
+
+
 @pytest.mark.parametrize("comes", [True, False])
 def test_waiting_leaves_the_loop_free_and_has_a_limit(session, comes):
     session.put()

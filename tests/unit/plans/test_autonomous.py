@@ -1,12 +1,16 @@
 import asyncio
+import json
 import math
 import threading
 
 import pytest
+from bluesky.simulators import RunEngineSimulator
 from bluesky.utils import FailedStatus, RunEngineInterrupted
+from ophyd_async.core import AsyncStatus
 
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.plans import Budget, LabelFound, Spots, autonomous_xpcs
+from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
     Candidate,
     Coverage,
@@ -345,4 +349,131 @@ def test_a_scan_that_no_spot_can_take_is_refused_before_anything_moves(
 def test_settings_that_cannot_be_are_refused(series, stage, settings, message):
     with pytest.raises(ConfigError, match=message):
         series(InOrder(make_shelf()), Results(), **settings)
+    assert stage.visited == []
+
+
+def test_a_selector_may_raise_whatever_it_likes(series, stage, caplog):
+    class Frail(InOrder):
+        def ingest(self, observations):
+            raise ZeroDivisionError("cannot fit a line to one point")
+
+    series(Frail(make_shelf(2)), Results(default=summary()))
+    assert stage.visited == ["s0", "s1"]
+    assert "cannot fit a line" in caplog.text
+
+
+def test_a_second_series_asks_for_the_results_of_the_first(series, stage):
+    selector = NoveltySelector(make_shelf())
+    results = Results(default=summary(), late={0})
+    [uid] = series(selector, results, n_scans=1, timeout=0.0)
+    assert selector.awaited_runs == {uid: stage.visited[0]}
+    series(selector, results, n_scans=0)
+    assert [seen.run_uid for seen in selector.observations] == [uid]
+    assert selector.awaited_runs == {}
+
+
+def test_a_candidate_that_drops_out_again_and_again_ends_the_series(RE, camera, stage):
+    class Stubborn(InOrder):
+        def suggest(self, n_suggestions=1):
+            return [Suggestion(self.left[0], 1.0, "always the same")]
+
+    spots = Spots([Motor("x")], [(0.0,)])
+    RE(autonomous_xpcs(camera, stage, Stubborn(make_shelf()), Results(), spots=spots))
+    assert camera.n_exposures == 1
+
+
+def test_exhausted_samples_do_not_end_the_series_of_the_others(RE, camera, stage):
+    spots = Spots([Motor("x")], [(0.0,)])
+    spots.book(Dose("s0", (0.0,), 1.0, "earlier"))
+    selector = StrategySelector(make_shelf(3), Coverage())
+    results = Results(default=summary())
+    RE(autonomous_xpcs(camera, stage, selector, results, spots=spots))
+    assert sorted(stage.visited) == ["s1", "s2"]
+
+
+def test_a_callback_that_fails_at_the_end_of_a_run_does_not_undo_it(RE, camera, stage):
+    def fail(name, doc):
+        raise RuntimeError("no room on the disk")
+
+    RE.subscribe(fail, "stop")
+    selector = NoveltySelector(make_shelf())
+    with pytest.raises(RuntimeError, match="no room on the disk"):
+        RE(autonomous_xpcs(camera, stage, selector, Results()))
+    assert camera.n_exposures == 1
+    assert list(selector.awaited_runs.values()) == stage.visited
+
+
+def test_a_detector_that_cannot_be_unstaged_does_not_undo_the_run(RE, camera, stage):
+    @AsyncStatus.wrap
+    async def unstage():
+        raise OSError("does not disarm")
+
+    camera.unstage = unstage
+    selector = NoveltySelector(make_shelf())
+    with pytest.raises(FailedStatus):
+        RE(autonomous_xpcs(camera, stage, selector, Results()))
+    assert list(selector.awaited_runs.values()) == stage.visited
+
+
+def test_a_label_is_not_waited_for_beyond_the_time_of_the_series(series):
+    results = Results()
+    budget = Budget(max_time=20.0)
+    series(NoveltySelector(make_shelf()), results, n_scans=1, budget=budget, timeout=60)
+    assert 0 < results.asked[0][1] <= 20.0
+
+
+def test_a_goal_that_late_results_reach_ends_the_series(series, stage):
+    refused = summary(label="invalid", probabilities={})
+    selector = StrategySelector(make_shelf(2), Coverage())
+    asked = []
+
+    class AtLast(Results):
+        async def wait(self, run_uid, timeout):
+            asked.append(run_uid)
+            answer = await super().wait(run_uid, timeout)
+            return answer if timeout > 0 and asked.count(run_uid) > 1 else None
+
+    # What was refused could be measured again, but the other one was wanted.
+    results = AtLast(summary(), refused)
+    series(selector, results, goal=LabelFound("aging"), timeout=0.1)
+    assert len(stage.visited) == 2
+
+
+def test_a_dry_run_books_nothing(tmp_path, camera, stage):
+    selector = NoveltySelector(make_shelf())
+    path = tmp_path / "state.json"
+    messages = RunEngineSimulator().simulate_plan(
+        autonomous_xpcs(camera, stage, selector, Results(), state_path=path)
+    )
+    assert [m.command for m in messages].count("open_run") == 1
+    assert selector.pending == ()
+    assert selector.n_left == 5
+    saved = json.loads(path.read_text())
+    assert (saved["n_scans"], saved["awaited"], saved["under_way"]) == (0, {}, None)
+
+
+def test_a_run_whose_analysis_failed_does_not_keep_its_sample(series, stage):
+    class Hopeless(Results):
+        def has_failed(self, run_uid):
+            return run_uid == self.asked[0][0]
+
+    selector = StrategySelector(
+        make_shelf(2), Coverage(), settings=SelectorSettings(max_remeasures=1)
+    )
+    results = Hopeless(None, default=summary())
+    series(selector, results, timeout=0.0)
+    assert stage.visited.count(stage.visited[0]) == 2
+    assert selector.pending == ()
+
+
+def test_a_goal_that_no_result_can_reach_is_refused(series, stage):
+    with pytest.raises(ConfigError, match=r"asks for \['agin'\], which no result"):
+        series(NoveltySelector(make_shelf()), Results(), goal=LabelFound("agin"))
+    assert stage.visited == []
+
+
+@pytest.mark.parametrize("key", ["campaign", "decision", "sample", "spot"])
+def test_what_the_plan_says_cannot_be_said_otherwise(series, stage, key):
+    with pytest.raises(ConfigError, match=f"md cannot say {key}"):
+        series(NoveltySelector(make_shelf()), Results(), md={key: "mine"})
     assert stage.visited == []

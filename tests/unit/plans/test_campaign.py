@@ -1,12 +1,16 @@
+import asyncio
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
+from bluesky.utils import RunEngineInterrupted
 
-from ainerd_bluesky.errors import ConfigError, SelectionError
+from ainerd_bluesky.errors import ConfigError, SelectionError, StateInUseError
 from ainerd_bluesky.plans import LabelFound, Spots, autonomous_xpcs
 from ainerd_bluesky.plans.resuming import open_campaign
 from ainerd_bluesky.selection import (
@@ -164,16 +168,19 @@ def test_the_same_selector_goes_on_as_well(tmp_path, series):
 
 
 def test_the_state_of_a_resumed_series_is_that_of_an_unbroken_one(tmp_path, series):
-    hashes = []
+    states = []
     for steps in ([4], [1, 3, 4]):
         path = tmp_path / f"{len(steps)}.json"
-        stage = Motor("stage")
+        uids = []
         for n_scans in steps:
             selector = StrategySelector(make_shelf(9), Coverage())
-            series(path, Camera(), stage, selector, Results(default=summary()),
-                   n_scans=n_scans)  # fmt: skip
-        hashes.append(stage.visited)
-    assert hashes[0] == hashes[1]
+            uids += series(path, Camera(), Motor("stage"), selector,
+                           Results(default=summary()), n_scans=n_scans)  # fmt: skip
+        events = json.dumps(selector.state()["events"])
+        for number, uid in enumerate(uids):
+            events = events.replace(uid, f"run {number}")
+        states.append(events)
+    assert states[0] == states[1]
 
 
 def test_the_state_replays_to_the_decisions_of_the_runs(tmp_path, series, documents):
@@ -186,6 +193,83 @@ def test_the_state_replays_to_the_decisions_of_the_runs(tmp_path, series, docume
     assert [decision.as_json() for decision in again] == [
         start["decision"] for start in documents.start
     ]
+
+
+class SlowToSave(NoveltySelector):
+    """Takes as long for its first state as one with many results."""
+
+    n_states = 0
+
+    def state(self):
+        self.n_states += 1
+        time.sleep(0.3 if self.n_states == 1 else 0.0)
+        return super().state()
+
+
+def run_through_a_pause(RE, plan):
+    threading.Timer(0.1, RE.request_pause).start()
+    with pytest.raises(RunEngineInterrupted):
+        RE(plan)
+    return RE.resume()
+
+
+@pytest.mark.parametrize("run", [lambda RE, plan: RE(plan), run_through_a_pause])
+def test_opening_a_campaign_leaves_the_loop_free(tmp_path, RE, run):
+    selector, ticks = SlowToSave(make_shelf()), []
+
+    async def tick():
+        while True:
+            ticks.append(selector.n_states)
+            await asyncio.sleep(0.01)
+
+    clock = asyncio.run_coroutine_threadsafe(tick(), RE.loop)
+    plan = autonomous_xpcs(
+        Camera(), Motor("stage"), selector, Results(),
+        state_path=tmp_path / "a.json", n_scans=1,
+    )  # fmt: skip
+    runs = run(RE, plan).plan_result
+    clock.cancel()
+    assert len(runs) == 1
+    assert ticks.count(1) > 5
+
+
+def test_two_plans_do_not_work_with_one_file(tmp_path, RE, series):
+    path, camera = tmp_path / "night.json", Camera()
+    errors = []
+
+    def begin_another():
+        plan = autonomous_xpcs(
+            Camera(), Motor("stage"), NoveltySelector(make_shelf()), Results(),
+            state_path=path,
+        )  # fmt: skip
+        with pytest.raises(StateInUseError, match=f"process {os.getpid()}") as error:
+            next(iter(plan))
+        errors.append(str(error.value))
+
+    camera.during = begin_another
+    for _ in range(2):
+        selector = NoveltySelector(make_shelf())
+        series(path, camera, Motor("stage"), selector, Results(default=summary()),
+               n_scans=1)  # fmt: skip
+    assert len(errors) == 1
+    assert str(path) in errors[0]
+
+
+def test_a_run_that_was_complete_before_the_crash_is_learned_however_late(
+    tmp_path, RE, series
+):
+    path, copy = tmp_path / "state.json", tmp_path / "copy.json"
+    RE.subscribe(lambda *_: shutil.copy(path, copy), "stop")
+    results = Results(default=summary())
+    [uid] = series(path, Camera(), Motor("stage"), NoveltySelector(make_shelf()),
+                   results, n_scans=1)  # fmt: skip
+    assert json.loads(copy.read_text())["under_way"][1] == uid
+    path = copy.rename(tmp_path / "crashed.json")
+    late = Results(default=summary(), late={0})
+    selector = NoveltySelector(make_shelf())
+    series(path, Camera(), Motor("stage"), selector, late, n_scans=2)
+    assert late.asked[0][0] == uid
+    assert uid in {seen.run_uid for seen in selector.observations}
 
 
 def test_the_name_of_a_campaign_is_kept(tmp_path):
@@ -240,6 +324,10 @@ def test_a_selector_that_learned_something_else_is_refused(tmp_path, series):
             '{"kind": "xpcs-campaign", "format_version": 99}',
             "no state of a campaign: it holds",
         ),
+        (
+            '{"kind": "xpcs-campaign", "format_version": 1, "campaign": "a"}',
+            r"no whole state of a campaign: no \['n_scans'",
+        ),
     ],
 )
 def test_a_file_that_is_no_state_is_refused_and_kept(tmp_path, text, message):
@@ -248,6 +336,16 @@ def test_a_file_that_is_no_state_is_refused_and_kept(tmp_path, text, message):
     with pytest.raises(SelectionError, match=message):
         open_campaign(NoveltySelector(make_shelf()), path=path)
     assert path.read_text() == text
+
+
+def test_a_state_without_its_hash_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    open_campaign(NoveltySelector(make_shelf()), path=path)
+    values = json.loads(path.read_text())
+    del values["selector"]["state_hash"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(SelectionError, match="changed after it was saved"):
+        open_campaign(NoveltySelector(make_shelf()), path=path)
 
 
 def test_a_state_that_was_changed_is_refused(tmp_path):

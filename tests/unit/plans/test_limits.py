@@ -26,10 +26,33 @@ def seen(*labels, confidence=0.9):
         (AllLabelsSeen(["aging", "static"]), seen("aging", "static", "foam"), True),
         (AllLabelsSeen(), seen(*DYNAMICS), True),
         (AllLabelsSeen(), seen(*DYNAMICS[1:]), False),
+        (AllLabelsSeen(), seen(*(w for w in DYNAMICS if w != "no-signal")), True),
     ],
 )
 def test_a_goal_counts_what_was_found(goal, observations, is_reached):
     assert goal(observations) is is_reached
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LabelFound("aging", 0), "n_times >= 1"),
+        (lambda: LabelFound(""), "needs a label"),
+        (lambda: LabelFound("aging", min_confidence=math.nan), "within 0 to 1"),
+        (lambda: AllLabelsSeen("aging"), "needs a list of labels, got 'aging'"),
+        (lambda: AllLabelsSeen([]), r"got \[\]"),
+        (lambda: AllLabelsSeen(["aging"], 2.0), "within 0 to 1, got 2.0"),
+    ],
+)
+def test_a_goal_that_cannot_be_is_refused(make, message):
+    with pytest.raises(ConfigError, match=message):
+        make()
+
+
+def test_time_that_is_left_becomes_less():
+    spent = Spent()
+    assert 9.0 < spent.seconds_left(Budget(max_time=10.0)) <= 10.0
+    assert spent.seconds_left(Budget()) == math.inf
 
 
 def test_ten_scans_of_a_tenth_fit_into_a_second():

@@ -1,5 +1,7 @@
 import math
+import time
 
+import numpy as np
 import pytest
 
 from ainerd_bluesky.errors import ConfigError, SpotError
@@ -60,6 +62,31 @@ def test_doses_of_an_earlier_session_are_recalled_once():
     assert spots.doses == (dose,)
 
 
+def test_positions_may_be_an_array():
+    spots = Spots([None, None], np.array([[0, 0], [0, 1]]))
+    assert spots.fresh("gel", 1.0).position == (0.0, 0.0)
+
+
+def test_doses_at_places_of_no_list_are_kept():
+    spots = Spots([None], {"gel": ROW})
+    doses = [Dose("foam", (0.0,), 1.0, "a"), Dose("gel", (0.0, 0.0), 1.0, "b")]
+    spots.recall(doses)
+    assert spots.doses == tuple(doses)
+    assert spots.fresh("gel", 1.0).position == (0.0,)
+
+
+def test_many_exposures_of_many_spots_take_no_time():
+    spots = Spots([None, None], spot_grid(100, 100, 0.1), spacing=0.1)
+    began = time.process_time()
+    spots.recall(
+        Dose("gel", s.position, 1.0, "a") for s in spots.of_sample("gel")[:2000]
+    )
+    positions = expose(spots, 50)
+    # Comparing each spot with each exposure would take minutes.
+    assert time.process_time() - began < 2.0
+    assert positions[0] == spots.of_sample("gel")[2000].position
+
+
 def test_samples_may_have_spots_of_their_own():
     spots = Spots([None], {"gel": [(1.0,)], "foam": [(2.0,)]})
     assert spots.fresh("foam", 1.0).position == (2.0,)
@@ -97,6 +124,9 @@ def test_a_large_grid_keeps_its_spacing_in_spite_of_rounding():
         ([(math.nan,)], {}, "needs 1 finite values"),
         ([(0.0,), (0.05,)], {"spacing": 0.1}, "nearer to each other than 0.1"),
         ([(0.0,), (0.0,)], {}, "nearer to each other than 0"),
+        (np.zeros((2, 1)), {}, "nearer to each other than 0"),
+        (np.zeros((0, 1)), {}, "need one position at least"),
+        ([0.0, 1.0], {}, "positions need values"),
         (ROW, {"max_exposures": 0}, "max_exposures >= 1"),
         (ROW, {"max_dose": math.nan}, "max_dose > 0"),
         (ROW, {"spacing": -1.0}, "spacing >= 0"),

@@ -49,6 +49,30 @@ def test_a_longer_box_begins_with_the_shorter_one():
     assert box_candidates([SHEAR], 30)[:10] == box_candidates([SHEAR], 10)
 
 
+@pytest.mark.parametrize(
+    "candidates",
+    [
+        grid_candidates({"E": [7112.001, 7112.002]}),
+        box_candidates([Axis("T", 295.0, 295.001)], 500),
+    ],
+    ids=["grid", "box"],
+)
+def test_names_have_as_many_digits_as_keep_them_apart(candidates):
+    assert len({candidate.name for candidate in candidates}) == len(candidates)
+
+
+def test_names_have_no_more_digits_than_that():
+    found = grid_candidates({"E": [7112.001, 7112.002]})
+    assert [candidate.name for candidate in found] == ["E=7112.001", "E=7112.002"]
+
+
+@pytest.mark.parametrize("axis", [Axis("x", 0.0, 0.3), Axis("x", high=0.3)], ids=str)
+def test_rounding_puts_nothing_beyond_a_limit(axis):
+    places = 0.1 * np.arange(5)[:, None]
+    assert places[3, 0] > 0.3
+    assert is_within(places, [axis]).tolist() == [True] * 4 + [False]
+
+
 def test_decades_are_as_far_apart_as_each_other():
     rates = np.array([[0.01], [0.1], [1.0], [10.0], [100.0]])
     np.testing.assert_allclose(

@@ -323,8 +323,9 @@ def test_neighbours_are_believed_where_they_are_alike():
 
 def test_neighbours_are_not_believed_where_labels_are_shuffled(rng):
     believed = trust(rng.choice(["aging", "static"], len(GRID)))
-    assert believed["0.05"] + believed["0.1"] < 0.2
-    assert believed["none"] > 0.2
+    # Each began with 0.2. What pools most results comes closest to the mean of all.
+    assert believed["0.05"] + believed["0.1"] < 0.1
+    assert believed["0.4"] + believed["none"] > 0.6
 
 
 @pytest.mark.parametrize(
@@ -344,6 +345,10 @@ def test_neighbours_are_not_believed_where_labels_are_shuffled(rng):
         (
             lambda: Turns((Chance(), Chance()), (1.0, 1.0)),
             r"got \['chance', 'chance'\]",
+        ),
+        (
+            lambda: Turns((Turns((Chance(), Novelty()), (1.0, 1.0)), Chance()), (1, 1)),
+            r"at any depth, got \['chance', 'novelty', 'chance'\]",
         ),
         (lambda: Turns((Chance(),), (0.0,)), r"got \(0.0,\)"),
         (lambda: Blend((Chance(),), (1.0, 2.0)), r"got \(1.0, 2.0\)"),

@@ -1,0 +1,127 @@
+"""Odd input is refused whole, or kept as plain values."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.selection import (
+    Candidate,
+    Coverage,
+    Observation,
+    StrategySelector,
+    WantedLabel,
+    WantedProperty,
+    load_selector,
+)
+
+LINE = [Candidate(f"s{n}", (float(n),)) for n in range(5)]
+SUMMARY = {
+    "label": "aging",
+    "confidence": 0.9,
+    "novelty": 0.3,
+    "probabilities": {"aging": 0.9},
+}
+
+
+def seen(name, **changes):
+    return Observation(name, "aging", 0.9, 0.1, {"aging": 0.9}, **changes)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"probabilities": {"aging": None}},
+        {"probabilities": {"aging": "likely"}},
+        {"probabilities": ["aging"]},
+        {"probabilities": None},
+        {"novelty": None},
+        {"confidence": 10**400},
+        {"physics": ["relaxation_rate"]},
+    ],
+    ids=str,
+)
+def test_a_summary_with_what_is_no_number_is_refused(odd):
+    with pytest.raises(SelectionError, match="summary of 's1' cannot be used"):
+        Observation.from_summary("s1", SUMMARY | odd)
+
+
+@pytest.mark.parametrize("odd", [None, "1", np.ones(2), 10**400, 1j], ids=str)
+@pytest.mark.parametrize("field", ["novelty", "confidence", "probabilities"])
+def test_an_observation_with_what_is_no_number_changes_nothing(field, odd):
+    values = {"name": "s1", "label": "aging", "confidence": 0.9, "novelty": 0.1}
+    values[field] = {"aging": odd} if field == "probabilities" else odd
+    selector = StrategySelector(LINE, Coverage())
+    before = selector.state_hash
+    with pytest.raises(SelectionError, match="of 's1' must be within 0 to 1"):
+        selector.ingest([Observation(**values)])
+    assert selector.state_hash == before
+
+
+@pytest.mark.parametrize(
+    "odd", [1e154, -1e200, math.inf, math.nan, 10**400, np.ones(2), None, "KWW"]
+)
+def test_a_property_that_cannot_be_reckoned_with_is_unknown(odd):
+    assert seen("s0", physics={"rate": odd}).as_json()["physics"] == {}
+    selector = StrategySelector(LINE, WantedProperty("rate", 1.0, 0.1))
+    selector.ingest(
+        [seen("s0", physics={"rate": odd}), seen("s1", physics={"rate": 2.0})]
+    )
+    [found] = selector.suggest()
+    assert "rate 2 expected" in found.reason
+    assert load_selector(selector.state()).state_hash == selector.state_hash
+
+
+def test_observations_may_come_one_by_one():
+    selector = StrategySelector(LINE, Coverage())
+    selector.ingest(seen(f"s{n}") for n in range(3))
+    assert [found.name for found in selector.observations] == ["s0", "s1", "s2"]
+
+
+def test_candidates_are_kept_as_plain_values():
+    places = np.linspace(0, 1, 3, dtype=np.float32)
+    selector = StrategySelector(
+        [Candidate(n, (place,), np.float32(2.0)) for n, place in enumerate(places)],
+        Coverage(),
+    )
+    [found] = selector.suggest()
+    json.dumps(found.decision.as_json())
+    assert selector.pending == ("1",)
+    again = load_selector(json.loads(json.dumps(selector.state())))
+    assert again.state_hash == selector.state_hash
+
+
+@pytest.mark.parametrize("coordinate", [None, "left", 1j], ids=str)
+def test_a_coordinate_that_is_no_number_is_named(coordinate):
+    with pytest.raises(SelectionError, match=r"name='s0'.* cannot be used"):
+        StrategySelector([Candidate("s0", (coordinate,))], Coverage())
+
+
+def test_what_is_done_to_a_state_is_not_done_to_the_selector():
+    selector = StrategySelector(LINE, Coverage())
+    selector.ingest([seen("s0")])
+    state = selector.state()
+    state["events"][0]["name"] = "s4"
+    state["events"][0]["probabilities"]["aging"] = 0.0
+    assert load_selector(selector.state()).observations == selector.observations
+
+
+def test_what_is_done_to_the_wanted_labels_is_not_done_to_the_strategy():
+    wanted = {"aging": 1.0}
+    strategy = WantedLabel(wanted)
+    wanted["agin"] = -1.0
+    assert strategy == WantedLabel({"aging": 1.0})
+
+
+def test_a_refused_run_is_no_word_for_dynamics():
+    with pytest.raises(SelectionError, match="'invalid' is what the quality gate"):
+        StrategySelector(LINE, Coverage(), vocabulary=["aging", "invalid"])
+
+
+def test_many_names_that_repeat_are_not_all_listed():
+    candidates = [Candidate(f"s{n}") for n in range(1000)] * 2
+    with pytest.raises(SelectionError, match="and 992 more") as error:
+        StrategySelector(candidates, Coverage())
+    assert len(str(error.value)) < 200
