@@ -32,7 +32,7 @@ from tiled_adapters.publish import ResultsPublisher
 from tiled_adapters.specs import CLUSTERS, RESULTS_CATALOG
 from tiled_adapters.vocabulary import VocabularyStore
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 pytest.importorskip("torch")
 
 
@@ -278,7 +278,6 @@ def test_clusters_are_kept_with_their_members(place, three):
     assert {row["labels"][0][1] for row in rows} == {1.0}
 
 
-@pytest.mark.slow
 def test_cluster_is_found_among_the_members_of_another(place, published):
     two = ("--n-clusters", "2")
     place.ainerd("clusters", "fit", "--name", "coarse", *two)
@@ -335,7 +334,6 @@ def test_set_that_is_not_there(place):
         ClusterStore(place.root, place.path).load("gels")
 
 
-@pytest.mark.slow
 def test_ids_stay_when_runs_arrive(own_place, model):
     publish(own_place, [analysis(model, index % 2, index) for index in range(8)])
     place = own_place
@@ -355,7 +353,6 @@ def test_ids_stay_when_runs_arrive(own_place, model):
     assert (joined["cluster_x"] == joined["cluster_y"]).all()
 
 
-@pytest.mark.slow
 def test_named_cluster_names_old_runs_and_forgetting_brings_labels_back(
     own_place, model
 ):
@@ -383,7 +380,6 @@ def test_named_cluster_names_old_runs_and_forgetting_brings_labels_back(
     assert "gel" not in back["probabilities"]
 
 
-@pytest.mark.slow
 def test_word_of_two_clusters_names_both(own_place, model):
     place = own_place
     publish(place, [analysis(model, i % 3, i) for i in range(9)])

@@ -18,7 +18,7 @@ from tiled_adapters.association import first_start, join_runs
 from tiled_adapters.property_files import PropertyFile
 from tiled_adapters.publish import ResultsPublisher
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 N_RUNS = 12
 START = 1_700_000_000.0

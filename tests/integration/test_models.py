@@ -35,7 +35,7 @@ from tiled_adapters import model_nodes, models
 from tiled_adapters.model_commands import register_model_commands
 from tiled_adapters.models import ModelRegistry, open_registry
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

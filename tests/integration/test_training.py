@@ -32,7 +32,7 @@ from tiled_adapters.own_maps import read_own_maps, runs_with_maps
 from tiled_adapters.publish import ResultsPublisher
 from tiled_adapters.run_query import find_runs
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 TINY = {
     "n_maps": 90, "n_held_out": 90, "n_epochs": 2, "n_steps": 2, "batch_size": 8,
@@ -298,7 +298,6 @@ def test_the_command_tells_the_verdict_and_what_to_do(
         assert words in done.stdout.replace("\n", " ")
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_command_that_was_killed_goes_on_when_given_again(
     catalog, sample, register, publish, tiled_server, environment, tmp_path

@@ -155,9 +155,11 @@ def decide():
     """Let a selector decide; return what a plan says in the start document."""
     candidates = [Candidate(f"Gel {n} °C", (float(n),)) for n in range(9)]
     selector = StrategySelector(candidates, Coverage())
+    # Each module has its own: the same selector would decide the same there.
+    campaign = f"worker-{uuid.uuid4().hex[:8]}"
 
     def suggest():
         [suggestion] = selector.suggest()
-        return {"campaign": "worker", "decision": suggestion.decision.as_json()}
+        return {"campaign": campaign, "decision": suggestion.decision.as_json()}
 
     return suggest

@@ -12,7 +12,7 @@ from ainerd_bluesky.selection import (
 
 from .conftest import LIMIT
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 CAMPAIGN = "closed-loop"
 

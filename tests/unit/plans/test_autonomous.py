@@ -150,7 +150,7 @@ def test_a_selector_that_only_suggests_and_learns_will_do(series, stage):
         ({"goal": lambda seen: len(seen) >= 2}, 2),
         ({"n_scans": 0}, 0),
     ],
-    ids=str,
+    ids=["scans", "beam time", "time", "first of two", "label", "function", "none"],
 )
 def test_a_series_ends_at_its_budget_or_goal(series, stage, limits, n_scans):
     selector = NoveltySelector(make_shelf())
