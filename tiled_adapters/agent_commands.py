@@ -17,19 +17,20 @@ from rich.text import Text
 from ainerd_bluesky.errors import CatalogError, ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tiled.client.container import Container
 
     from ainerd_bluesky.agents import CampaignConfig, Journal, Proposal, Report
     from ainerd_bluesky.agents.queue_agent import QueueAgent
-    from ainerd_bluesky.agents.queue_server import QueueServer
     from ainerd_bluesky.config import BeamlineConfig
 
 __all__ = ["register_agent_commands"]
 
 _PANEL = "At a beamline"
 _JOURNAL = "agent.json"
+_PAST = {"events", "state_hash"}
+"""What changes in the state of a selector while it works."""
 
 
 def register_agent_commands(app: typer.Typer) -> None:
@@ -75,9 +76,16 @@ def _open_journal(settings: "CampaignConfig", folder: Path) -> "Journal":
 
     path = folder / _JOURNAL
     found = load_journal(path, settings.name)
-    if found is not None:
-        return found
-    return new_journal(path, settings.name, settings.make_selector(), time.time())
+    if found is None:
+        return new_journal(path, settings.name, settings.make_selector(), time.time())
+    wanted, kept = settings.make_selector().state(), found.selector.state()
+    changed = [key for key in wanted if key not in _PAST and wanted[key] != kept[key]]
+    if changed:
+        raise ConfigError(
+            f"{path} was begun with other {', '.join(changed)} than the campaign's "
+            "file has now: undo that, or give the campaign a new `name` or `state`"
+        )
+    return found
 
 
 def _rehearse(
@@ -89,12 +97,10 @@ def _rehearse(
     """Print what would be added, and what would be in the way; change nothing."""
     from ainerd_bluesky.errors import QueueError
 
-    with _agent(settings, beamline, journal, threading.Event()) as (worker, queue):
+    with _agent(settings, beamline, journal, threading.Event()) as worker:
         console.print(_proposal_table(worker.propose(beamline.queue.max_items)))
         try:
-            obstacle = queue.look().obstacle
-            if not obstacle:
-                worker.require_plan()
+            obstacle = worker.find_obstacle()
         except QueueError as error:
             obstacle = str(error)
         if obstacle:
@@ -115,14 +121,12 @@ def _work(
     wake, stop = threading.Event(), threading.Event()
     pace = Pace(settings.poll_interval)
     with (
-        _agent(settings, beamline, journal, wake) as (worker, _),
+        _agent(settings, beamline, journal, wake) as worker,
         _stop_on_signal(stop, wake),
         Live(_status_line(Report()), console=console, transient=True) as live,
     ):
         if take_over:
-            for rival in worker.take_over():
-                console.print(f"took over from agent {escape(rival)}")
-
+            worker.take_over()
         screen = _Screen(console, live)
         last = run_agent(
             worker, is_stopped=stop.is_set, wake=wake, report=screen.show, pace=pace
@@ -159,7 +163,7 @@ def _agent(
     beamline: "BeamlineConfig",
     journal: "Journal",
     wake: threading.Event,
-) -> "Iterator[tuple[QueueAgent, QueueServer]]":
+) -> "Iterator[QueueAgent]":
     """Connect an agent to queue server and catalog, and disconnect it again."""
     from ainerd_bluesky.agents import QueueAgent as Worker
 
@@ -177,31 +181,25 @@ def _agent(
     with ExitStack() as stack:
         queue = open_queue(beamline.queue)
         stack.callback(queue.close)
-        connect = _connector(beamline, stack)
-        feed = ResultFeed(connect, journal.started, wake)
+        feed = ResultFeed(lambda: _connect(beamline), journal.started, wake)
         stack.callback(feed.close)
-        yield Worker(queue, feed, journal, template, rules), queue
+        yield Worker(queue, feed, journal, template, rules)
 
 
-def _connector(
-    beamline: "BeamlineConfig", stack: ExitStack
-) -> "Callable[[], Container]":
-    """Return what opens the container of results, as often as needed."""
+def _connect(beamline: "BeamlineConfig") -> "Container":
+    """Open the container of results; whoever has it closes its client."""
     from tiled_adapters.catalog import open_catalog
 
-    def connect() -> "Container":
-        root = open_catalog(beamline.catalog.uri)
-        stack.callback(root.context.http_client.close)
-        try:
-            results: Container = root[beamline.catalog.processed]
-        except KeyError as error:
-            raise CatalogError(
-                f"{beamline.catalog.uri} has no {beamline.catalog.processed!r}: "
-                f"correct [catalog] of beamline {beamline.name!r}"
-            ) from error
-        return results
-
-    return connect
+    root = open_catalog(beamline.catalog.uri)
+    try:
+        results: Container = root[beamline.catalog.processed]
+    except KeyError as error:
+        root.context.http_client.close()
+        raise CatalogError(
+            f"{beamline.catalog.uri} has no {beamline.catalog.processed!r}: "
+            f"correct [catalog] of beamline {beamline.name!r}"
+        ) from error
+    return results
 
 
 @contextmanager

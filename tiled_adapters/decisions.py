@@ -9,13 +9,20 @@ from typing import Any
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 from tiled.client.container import Container
+from tiled.structures.core import StructureFamily
+from tiled.validation_registration import ValidationError as SpecError
 
 from ainerd_bluesky.errors import CatalogError, ConfigError, SelectionError
 from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.selection.decisions import Decision, Ranked
 from tiled_adapters.catalog import beside, create_container, ensure_container
 from tiled_adapters.publish import check_key, write_table
-from tiled_adapters.specs import DECISION, DECISIONS, DECISIONS_CATALOG
+from tiled_adapters.specs import (
+    DECISION,
+    DECISIONS,
+    DECISIONS_CATALOG,
+    validate_choice,
+)
 
 __all__ = [
     "CampaignDecision",
@@ -128,9 +135,13 @@ def decision_from_start(start: Mapping[str, Any]) -> CampaignDecision | None:
         raise SelectionError(f"not a decision: {type(values).__name__} {values!r:.80}")
     decision = Decision.from_json(as_json(values)).of_run(str(start["uid"]))
     _check_types(decision)
-    return CampaignDecision(
-        str(start.get("campaign") or ""), decision, float(start.get("time") or 0.0)
-    )
+    begun = start.get("time") or 0.0
+    try:
+        return CampaignDecision(
+            str(start.get("campaign") or ""), decision, float(begun)
+        )
+    except (TypeError, ValueError) as error:
+        raise SelectionError(f"a run cannot begin at {begun!r}") from error
 
 
 def decision_from_node(node: Container) -> Decision:
@@ -194,16 +205,18 @@ class DecisionsPublisher:
         Raises
         ------
         SelectionError
-            If its names or its size cannot be, or another decision has its key
-            already; that one stays.
+            If its names, its size or what it says cannot be, or another decision has
+            its key already; that one stays.
         """
         made.check()
         run = {"uid": made.decision.run_uid, "time": made.time}
         metadata = {**made.facts, "run_uid": run["uid"], "runs": [run]}
+        metadata["status"] = "writing"
+        _require_valid(metadata)
         node = create_container(
             self._campaign(made.campaign),
             made.decision.key,
-            metadata={**metadata, "status": "writing"},
+            metadata=metadata,
             specs=[DECISION],
         )
         there = {key: node.metadata.get(key) for key in made.facts}
@@ -238,6 +251,14 @@ def _check_types(decision: Decision) -> None:
         ) from error
 
 
+def _require_valid(metadata: Mapping[str, Any]) -> None:
+    """Refuse what a server would refuse, before a campaign is made for it."""
+    try:
+        validate_choice(DECISION, metadata, None, StructureFamily.container, None)
+    except SpecError as error:
+        raise SelectionError(f"not a decision: {error}") from error
+
+
 def _check_name(name: str) -> None:
     """Refuse a name that could not be one step in the catalog."""
     try:
@@ -258,8 +279,9 @@ def _write_ranked(node: Container, decision: Decision) -> None:
 
 
 def _add_run(node: Container, run: Mapping[str, Any]) -> None:
-    """Add a run to those that came of a decision, however many add theirs at once."""
-    # Tiled keeps the last of two updates of one node: look whether it was ours.
+    """Add a run to those that came of a decision."""
+    # Tiled keeps the last of two updates of one node: look whether ours is there. One
+    # that is written between this look and the end of another's update may be lost.
     for _ in range(_TRIES):
         node.refresh()
         if run["uid"] in {one["uid"] for one in node.metadata["runs"]}:

@@ -1,5 +1,6 @@
 """Decisions of selectors as people hold them in their hands: objects and tables."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -9,9 +10,12 @@ from tiled.queries import Contains, Eq
 
 from ainerd_bluesky.selection.decisions import Decision
 from tiled_adapters.decisions import decision_from_node
+from tiled_adapters.specs import is_run_of_choice
 from tiled_adapters.summaries import summary_rows
 
 __all__ = ["XPCSDecision", "XPCSDecisions", "XPCSDecisionsCatalog", "decisions_table"]
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = {
     "campaign": "campaign",
@@ -142,5 +146,9 @@ def _rows(campaign: Container) -> Iterator[dict[str, Any]]:
     """Yield one row per run of a campaign, or of what a search found in it."""
     found = campaign.search(Eq("status", "complete"))
     for row in summary_rows(found, {**_COLUMNS, "runs": "runs"}):
-        for run in row.pop("runs"):
+        runs = row.pop("runs")
+        if not isinstance(runs, list) or not all(map(is_run_of_choice, runs)):
+            logger.warning("decision %s has no list of runs: left out", row["key"])
+            continue
+        for run in runs:
             yield {**row, "run_uid": run["uid"], "time": run["time"]}

@@ -1,5 +1,6 @@
 """Names of the kinds of nodes that this suite writes, and what each must satisfy."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -28,6 +29,7 @@ __all__ = [
     "VOCABULARY",
     "XPCS_FRAMES",
     "Entry",
+    "is_run_of_choice",
     "require_container",
     "validate_choice",
     "validate_clusters",
@@ -84,7 +86,7 @@ MAX_WEIGHTS = 256 * 1024**2
 _STATES = ("writing", "complete")
 _IDENTITY = ("name", "version", "sha256", "format_version")
 _FINDING = ("model_sha256", "next_id", "query", "parent", "previous", "published")
-_CHOICE = ("campaign", "chosen", "reason", "run_uid", "state_hash", "strategy")
+_CHOICE = ("campaign", "chosen", "key", "reason", "run_uid", "state_hash", "strategy")
 _REGISTERED = {"who", "when", "why"}
 _DECISION = {"version", "action", *_REGISTERED}
 
@@ -246,7 +248,7 @@ def validate_decision(
     if metadata is None:
         return
     number, decision = metadata.get("number"), metadata.get("decision")
-    if not isinstance(number, int) or number < 0:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ValidationError(f"number must be an integer from 0 on, got {number!r}")
     _check_texts("decision", decision, _DECISION)
     if isinstance(decision, Mapping) and decision["action"] not in ACTIONS:
@@ -320,7 +322,7 @@ def validate_choice(
     ------
     ValidationError
         If the node is no container, its status is impossible, or it does not say what
-        was chosen in which campaign, why, and which run came of it.
+        was chosen in which campaign, why, and which runs came of it when.
     """
     require_container(spec, entry, structure_family)
     if metadata is None:
@@ -331,8 +333,34 @@ def validate_choice(
         if not isinstance(text, str) or not text:
             raise ValidationError(f"{spec.name} needs a text for {key}, got {text!r}")
     number = metadata.get("number")
-    if not isinstance(number, int) or number < 0:
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise ValidationError(f"number must be an integer from 0 on, got {number!r}")
+    runs = metadata.get("runs")
+    if not isinstance(runs, list | tuple) or not all(map(is_run_of_choice, runs)):
+        raise ValidationError(
+            f"runs must be a list of uid and time each, got {runs!r:.80}"
+        )
+
+
+def is_run_of_choice(run: object) -> bool:
+    """Tell whether an item is one of the runs that came of a decision.
+
+    Parameters
+    ----------
+    run : object
+        Of the metadata of a decision, which anybody may have written.
+
+    Returns
+    -------
+    bool
+        Whether it has a uid, and a time in seconds since 1970.
+    """
+    if not isinstance(run, Mapping):
+        return False
+    uid, begun = run.get("uid"), run.get("time")
+    if not isinstance(begun, int | float) or isinstance(begun, bool):
+        return False
+    return isinstance(uid, str) and bool(uid) and abs(begun) < math.inf
 
 
 def validate_two_time(

@@ -1,8 +1,9 @@
 """What a person wants found out: one TOML file, validated key by key."""
 
 import csv
+import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -216,10 +217,12 @@ def load_campaign(path: Path) -> tuple[CampaignConfig, BeamlineConfig]:
     tuple of (CampaignConfig, BeamlineConfig)
         Validated, with absolute paths and all candidates.
 
-    Notes
-    -----
-    A file that is missing, not TOML or CSV, or has a key that is unknown, absent or
-    out of bounds is a `ConfigError`; the text names the file and each key.
+    Raises
+    ------
+    ConfigError
+        If a file is missing, not TOML or CSV, or has a key that is unknown, absent or
+        out of bounds, the text names the file and each key; or if the plan cannot be
+        filled in, or would be the same scan for two candidates.
     """
     path = Path(path).absolute()
     campaign = load_toml(path, CampaignConfig)
@@ -228,14 +231,44 @@ def load_campaign(path: Path) -> tuple[CampaignConfig, BeamlineConfig]:
         file = path.parent / campaign.candidates_file
         axes = [axis.name for axis in campaign.axes]
         changes["candidates"] = _read_candidates(file, axes)
+    campaign = campaign.model_copy(update=changes)
+    try:
+        _require_scans_apart(campaign)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     beside = path.parent / campaign.beamline
     beamline = beside if beside.is_file() else beamline_path(campaign.beamline)
-    return campaign.model_copy(update=changes), load_beamline(beamline)
+    return campaign, load_beamline(beamline)
+
+
+def _require_scans_apart(campaign: CampaignConfig) -> None:
+    """Refuse a plan that cannot be filled in, or cannot tell two candidates apart."""
+    names: dict[str, str] = {}
+    for candidate, scan in _scans(campaign):
+        other = names.setdefault(scan, candidate)
+        if other != candidate:
+            raise ConfigError(
+                f"candidates {other!r} and {candidate!r} give the same scan, "
+                f"{campaign.plan.name} with {scan}: let a plan set their coordinates, "
+                "and name its arguments for them in plan.coordinate_arguments; or give "
+                "each a sample of its own"
+            )
+
+
+def _scans(campaign: CampaignConfig) -> Iterator[tuple[str, str]]:
+    """Yield the name of each candidate and the arguments of its scan, as JSON."""
+    template = campaign.plan.template()
+    axes = [axis.name for axis in campaign.axes]
+    for item in campaign.candidates:
+        names = axes or [f"x{column}" for column in range(len(item.coordinates))]
+        coordinates = dict(zip(names, item.coordinates, strict=False))
+        arguments = template.fill(Candidate(**dict(item)), coordinates)
+        yield item.name, json.dumps(arguments, sort_keys=True)
 
 
 def _read_candidates(path: Path, axes: list[str]) -> tuple[CandidateConfig, ...]:
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file, strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"cannot read candidates {path}: {error}") from error

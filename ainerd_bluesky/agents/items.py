@@ -1,5 +1,6 @@
 """What an agent writes on its items, and how it knows them again."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ from ainerd_bluesky.agents.protocols import Item, Mark
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.selection import Candidate, Decision
 
-__all__ = ["PlanTemplate", "decision_meta", "keys_of", "read_mark"]
+__all__ = ["PlanTemplate", "decision_meta", "items_by_key", "read_mark"]
 
 _AGENT = "agent"
 
@@ -31,7 +32,7 @@ class PlanTemplate:
     Raises
     ------
     ConfigError
-        If an argument is given twice.
+        If an argument is given twice, or is no JSON value.
 
     Examples
     --------
@@ -51,6 +52,14 @@ class PlanTemplate:
         twice |= set(chosen) & set(self.arguments)
         if twice:
             raise ConfigError(f"plan {self.name!r} gets {sorted(twice)} more than once")
+        try:
+            json.dumps(dict(self.arguments), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"plan {self.name!r} gets arguments {dict(self.arguments)!r}, which a "
+                f"queue cannot keep ({error}): give finite numbers, texts, lists and "
+                "tables of them"
+            ) from error
 
     def fill(
         self, candidate: Candidate, coordinates: Mapping[str, float]
@@ -141,7 +150,7 @@ def read_mark(meta: object) -> Mark | None:
     return Mark(signed["id"], str(campaign or ""), str(key or ""))
 
 
-def keys_of(items: Iterable[Item], agent: str) -> dict[str, Item]:
+def items_by_key(items: Iterable[Item], agent: str) -> dict[str, Item]:
     """Return the items of an agent by the decision that each carries out.
 
     Parameters

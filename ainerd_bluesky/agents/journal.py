@@ -35,6 +35,8 @@ class Entry:
         Runs that came of it.
     waited : float
         Seconds that its label could have come in.
+    has_begun : bool
+        Whether its item was seen to run.
     """
 
     decision: Decision
@@ -42,6 +44,7 @@ class Entry:
     item_uid: str = ""
     run_uids: tuple[str, ...] = ()
     waited: float = 0.0
+    has_begun: bool = False
 
     @property
     def name(self) -> str:
@@ -51,7 +54,7 @@ class Entry:
     @property
     def has_measured(self) -> bool:
         """Whether it counts as a scan: it is under way, or made a run."""
-        return self.state not in {"released", "removed"} or bool(self.run_uids)
+        return self.state in {"queued", "measured", "labelled"} or bool(self.run_uids)
 
 
 @dataclass
@@ -84,6 +87,11 @@ class Journal:
     def of_state(self, *states: State) -> Iterator[Entry]:
         """Yield the entries in one of some states, oldest first."""
         return (entry for entry in list(self.entries) if entry.state in states)
+
+    @property
+    def n_scans(self) -> int:
+        """Number of scans that were made or are under way."""
+        return sum(entry.has_measured for entry in self.entries)
 
     def release(self, entry: Entry, state: State = "released") -> None:
         """Give a decision up: its candidate is awaited no more."""

@@ -51,6 +51,21 @@ class Lessons:
         self._clock = clock
         self._last_step = clock()
         self._names = {candidate.name for candidate in journal.selector.candidates}
+        self._n_silent = 0
+
+    @property
+    def obstacle(self) -> str:
+        """Why more runs would be in vain; empty if labels come."""
+        if self._n_silent < self._rules.max_failures:
+            return ""
+        return f"no label of the last {self._n_silent} runs: see `ainerd check`"
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether labels were waited for in vain, and none ever came."""
+        longest = max((entry.waited for entry in self._journal.entries), default=0.0)
+        is_late = longest > self._rules.label_timeout
+        return is_late and not self._journal.selector.observations
 
     def learn(self) -> None:
         """Take in what is there, and give up on what took too long."""
@@ -69,6 +84,7 @@ class Lessons:
                     self._learn(entry, found[run_uid])
 
     def _learn(self, entry: Entry, summary: Mapping[str, Any]) -> None:
+        self._n_silent = 0
         try:
             seen = Observation.from_summary(entry.name, summary)
             self._journal.selector.ingest([seen])
@@ -89,6 +105,7 @@ class Lessons:
         for entry in self._journal.of_state("measured"):
             entry.waited += passed
             if entry.waited > self._rules.label_timeout:
+                self._n_silent += bool(entry.run_uids)
                 self._give_up(entry, f"no label in {self._rules.label_timeout:g} s")
 
     def _learn_from_others(self) -> None:
@@ -114,6 +131,10 @@ class Lessons:
         except SelectionError as error:
             logger.warning("nothing is learned from run %s: %s", run_uid, error)
             return
+        self._n_silent = 0
+        for entry in self._journal.of_state("measured"):
+            if entry.name == name and not entry.run_uids:
+                entry.state, entry.run_uids = "labelled", (run_uid,)
         self._say(f"{name}: {summary['label']}, from run {run_uid[:8]}")
         self._journal.save()
 

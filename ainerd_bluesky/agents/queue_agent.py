@@ -2,16 +2,16 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ainerd_bluesky.agents.items import PlanTemplate, decision_meta, keys_of
+from ainerd_bluesky.agents.items import PlanTemplate, decision_meta, items_by_key
 from ainerd_bluesky.agents.journal import Entry, Journal
 from ainerd_bluesky.agents.lessons import Lessons
 from ainerd_bluesky.agents.protocols import Item, Queue, QueueView, Report, Results
 from ainerd_bluesky.agents.rules import AgentRules, Proposal
 from ainerd_bluesky.errors import AgentConflictError, ConfigError, QueueError
-from ainerd_bluesky.selection import load_selector
+from ainerd_bluesky.selection import Decision, StrategySelector, load_selector
 
 __all__ = ["QueueAgent"]
 
@@ -74,10 +74,11 @@ class QueueAgent:
         self._n_failures = 0
         self._events: list[str] = []
         self._beaten: set[str] = set()
+        self._takes_over = False
         self._is_plan_known = False
 
     def propose(self, n_proposals: int) -> list[Proposal]:
-        """Return what would be added now, best first; nothing is changed.
+        """Return what would be added now, first one first; nothing is changed.
 
         Parameters
         ----------
@@ -87,20 +88,40 @@ class QueueAgent:
         Returns
         -------
         list of Proposal
-            Fewer where fewer candidates are left.
+            Fewer where the rules allow fewer, or fewer candidates are left.
         """
+        n_proposals = min(n_proposals, self._n_free())
         rehearsal = load_selector(self._selector.state())
+        decisions = [entry.decision for entry in self._journal.of_state("planned")]
+        while len(decisions) < n_proposals and (decision := self._choose(rehearsal)):
+            decisions.append(decision)
         return [
             Proposal(
                 self._template.name,
-                self._arguments(s.candidate.name, s.decision.coordinates),
-                s.reason,
-                s.score,
-                s.cost,
+                self._arguments(decision.chosen, decision.coordinates),
+                decision.reason,
+                decision.score,
+                decision.cost,
             )
-            for s in rehearsal.suggest(n_proposals)
-            if s.decision is not None
+            for decision in decisions[: max(n_proposals, 0)]
         ]
+
+    def find_obstacle(self) -> str:
+        """Say what would be in the way, another agent included; nothing is changed.
+
+        Returns
+        -------
+        str
+            In words for an operator; empty if nothing is. A server that does not
+            answer, or does not allow the plan, is a `QueueError`.
+        """
+        view = self._queue.look()
+        rivals = [item for item in view.present if self._is_rival(item)]
+        if rivals:
+            return f"{_describe(rivals[0])} works on this queue"
+        if not view.obstacle:
+            self.require_plan()
+        return view.obstacle
 
     def require_plan(self) -> None:
         """Refuse to go on where the server would refuse the plan.
@@ -120,24 +141,9 @@ class QueueAgent:
             )
         self._is_plan_known = True
 
-    def take_over(self) -> list[str]:
-        """Remove what other agents have waiting in the queue.
-
-        Returns
-        -------
-        list of str
-            Ids of these agents.
-        """
-        view = self._queue.look()
-        waiting = [item.uid for item in view.waiting if self._is_rival(item)]
-        self._beaten = {
-            item.mark.agent
-            for item in view.present
-            if item.mark is not None and self._is_rival(item)
-        }
-        if waiting:
-            self._queue.remove(waiting)
-        return sorted(self._beaten)
+    def take_over(self) -> None:
+        """Remove what other agents have waiting, as soon as the server answers."""
+        self._takes_over = True
 
     def step(self) -> Report:
         """Do all that can be done now, without waiting.
@@ -153,31 +159,65 @@ class QueueAgent:
         items a `QueueError`, a server that does not answer a `QueueUnreachableError`.
         """
         view = self._queue.look()
+        if self._takes_over:
+            view = self._remove_rivals(view)
+        self._find_items(view)
         self._require_no_rival(view)
         self._follow_items(view)
         self._lessons.learn()
         self._remove_failed_copies(view)
         self._let_people_go_first(view)
-        if not view.obstacle:
+        if not (view.obstacle or self._lessons.obstacle):
             self._fill_queue()
         return self._report(view)
 
-    def _follow_items(self, view: QueueView) -> None:
-        """Note what became of the items."""
+    def _remove_rivals(self, view: QueueView) -> QueueView:
+        """Take out what other agents have waiting; return how the queue is then."""
+        rivals = [item for item in view.present if self._is_rival(item)]
+        self._beaten = {item.mark.agent for item in rivals if item.mark is not None}
+        waiting = [item.uid for item in rivals if item != view.running]
+        if waiting:
+            self._queue.remove(waiting)
+        self._takes_over = False
+        for agent in sorted(self._beaten):
+            self._say(f"took over from agent {agent}")
+        return self._queue.look()
+
+    def _find_items(self, view: QueueView) -> None:
+        """Know own items again: after a crash, and those that people edited."""
         # What has ended comes first: the server puts a copy of what failed back.
-        known = keys_of([*view.history, *view.present], self._journal.agent)
-        for entry in self._journal.of_state("planned"):
+        items = [*view.history, *view.present]
+        uids = {item.uid for item in items}
+        known = items_by_key(items, self._journal.agent)
+        for entry in self._journal.of_state("planned", "queued"):
             item = known.get(entry.decision.key)
-            if item is not None:
+            if item is not None and entry.item_uid not in uids:
                 entry.state, entry.item_uid = "queued", item.uid
                 self._say(f"{entry.name}: its item is in the queue already")
                 self._journal.save()
-        present = {item.uid for item in view.present}
-        ended = {item.uid: item for item in view.history}
+            if view.running and view.running.uid == entry.item_uid != "":
+                self._note_beginning(entry)
+
+    def _note_beginning(self, entry: Entry) -> None:
+        if not entry.has_begun:
+            entry.has_begun = True
+            self._journal.save()
+
+    def _follow_items(self, view: QueueView) -> None:
+        """Note what became of the items."""
+        present = {item.uid for item in view.present if item.outcome is None}
+        ended = {item.uid: item for item in [*view.waiting, *view.history]}
         for entry in self._journal.of_state("queued"):
+            if entry.item_uid in present:
+                continue
             if entry.item_uid in ended:
                 self._note_end(entry, ended[entry.item_uid])
-            elif entry.item_uid not in present:
+            elif entry.has_begun:
+                # Nobody takes out what runs: somebody cleared the history.
+                entry.state = "measured"
+                self._say(f"{entry.name}: it ended, and its run is not known")
+                self._journal.save()
+            else:
                 self._journal.release(entry, "removed")
                 self._say(f"{entry.name}: a person took it out of the queue")
 
@@ -205,7 +245,7 @@ class QueueAgent:
 
     def _remove_failed_copies(self, view: QueueView) -> None:
         """Take out items that the server put back after they had failed."""
-        current = {entry.item_uid for entry in self._journal.entries}
+        current = self._own_uids()
         copies = [
             item.uid
             for item in view.waiting
@@ -221,43 +261,47 @@ class QueueAgent:
     def _let_people_go_first(self, view: QueueView) -> None:
         own = self._own_uids()
         places = [i for i, item in enumerate(view.waiting) if item.uid in own]
-        others = [i for i, item in enumerate(view.waiting) if item.uid not in own]
-        if places and others and places[0] < others[-1]:
+        people = [i for i, item in enumerate(view.waiting) if item.mark is None]
+        if places and people and places[0] < people[-1]:
             self._queue.move_to_back([view.waiting[i].uid for i in places])
             self._say(f"moved {len(places)} item(s) behind those of people")
 
     def _fill_queue(self) -> None:
         """Add decisions until a limit is reached; those from before a crash first."""
         self.require_plan()
-        for planned in self._journal.of_state("planned"):
-            self._add(planned)
-        n_items = len(list(self._journal.of_state("queued")))
-        while self._may_add(n_items) and (entry := self._decide()) is not None:
+        planned = list(self._journal.of_state("planned"))
+        while self._n_free() > 0:
+            entry = planned.pop(0) if planned else self._decide()
+            if entry is None:
+                return
             self._add(entry)
-            n_items += 1
 
-    def _may_add(self, n_items: int) -> bool:
-        n_scans = sum(entry.has_measured for entry in self._journal.entries)
-        in_flight = list(self._journal.of_state("planned", "queued", "measured"))
-        return (
-            n_items < self._rules.max_items
-            and len(in_flight) < self._rules.max_awaited
-            and n_scans < self._rules.n_scans
+    def _n_free(self) -> int:
+        """Return how many items may be added now."""
+        queued = list(self._journal.of_state("queued"))
+        awaited = list(self._journal.of_state("queued", "measured"))
+        return min(
+            self._rules.max_items - len(queued),
+            self._rules.max_awaited - len(awaited),
+            self._rules.n_scans - self._journal.n_scans,
         )
 
     def _decide(self) -> Entry | None:
+        decision = self._choose(self._selector)
+        if decision is None:
+            return None
+        self._journal.entries.append(Entry(decision))
+        self._journal.save()
+        return self._journal.entries[-1]
+
+    def _choose(self, selector: StrategySelector) -> Decision | None:
         """Choose what nobody has taken out of the queue before."""
         unwanted = {entry.name for entry in self._journal.of_state("removed")}
-        while suggestions := self._selector.suggest():
+        while suggestions := selector.suggest():
             decision = suggestions[0].decision
-            if decision is None:
-                return None
-            if decision.chosen in unwanted:
-                self._selector.release(decision.chosen)
-                continue
-            self._journal.entries.append(Entry(decision))
-            self._journal.save()
-            return self._journal.entries[-1]
+            if decision is None or decision.chosen not in unwanted:
+                return decision
+            selector.release(decision.chosen)
         return None
 
     def _add(self, entry: Entry) -> None:
@@ -293,7 +337,7 @@ class QueueAgent:
         if not marked or marked[0].uid in own:
             return
         first = marked[0]
-        self._withdraw([item.uid for item in view.waiting if item.uid in own])
+        self._withdraw(view)
         raise AgentConflictError(
             f"{_describe(first)} works on this queue (item {first.name} "
             f"{first.uid[:8]}): end it, or start this one with --take-over to remove "
@@ -304,35 +348,41 @@ class QueueAgent:
         """Whether an item runs that was taken over too late to be removed."""
         return item.mark is not None and item.mark.agent in self._beaten
 
-    def _withdraw(self, uids: Sequence[str]) -> None:
-        """Take own items out; their decisions are carried out another time."""
-        if not uids:
-            return
+    def _withdraw(self, view: QueueView) -> None:
+        """Take own items out; they, and those that a rival removed, come later."""
+        own = self._own_uids()
+        waiting = [item.uid for item in view.waiting if item.uid in own]
+        ended = {item.uid for item in view.history}
         for entry in self._journal.of_state("queued"):
-            if entry.item_uid in uids:
+            if not entry.has_begun and entry.item_uid not in ended:
                 entry.state, entry.item_uid = "planned", ""
-        self._queue.remove(uids)
+        # In this order: after a crash between the two they are found in the queue.
         self._journal.save()
+        if waiting:
+            self._queue.remove(waiting)
 
     def _report(self, view: QueueView) -> Report:
         counts = {
             state: len(list(self._journal.of_state(state)))
             for state in ("queued", "measured", "labelled", "released", "removed")
         }
-        open_entries = list(self._journal.of_state("planned", "queued", "measured"))
-        n_scans = sum(entry.has_measured for entry in self._journal.entries)
         n_left = self._selector.n_left
-        is_spent = n_scans >= self._rules.n_scans or n_left == 0
+        n_more = n_left + len(list(self._journal.of_state("planned")))
+        is_spent = self._journal.n_scans >= self._rules.n_scans or not n_more
+        is_over = is_spent and not (counts["queued"] or counts["measured"])
+        trouble = self._lessons.obstacle
+        if is_over and not trouble and self._lessons.is_mute:
+            trouble = "no label of any run: see `ainerd check`"
         events, self._events = tuple(self._events), []
         return Report(
             events=events,
-            obstacle=view.obstacle or self._results.trouble or view.hint,
+            obstacle=view.obstacle or self._results.trouble or trouble or view.hint,
             n_queued=counts["queued"],
             n_awaited=counts["measured"],
             n_labelled=counts["labelled"],
             n_released=counts["released"] + counts["removed"],
             n_left=n_left,
-            is_finished=is_spent and not open_entries,
+            is_finished=is_over and not trouble,
         )
 
     def _say(self, event: str) -> None:

@@ -1,6 +1,7 @@
 """A bluesky-queueserver as the queue of an agent, over 0MQ or HTTP."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ __all__ = ["QueueServer", "open_queue", "read_item", "state_in_words"]
 _USER = "ainerd-agent"
 _KEY = "QSERVER_HTTP_API_KEY"
 _AWAY = (RequestTimeoutError, HTTPRequestError, HTTPServerError)
+_LOCKED = re.compile(r"\block key\b|\b(RE Manager|queue) is locked\b", re.IGNORECASE)
 
 
 def open_queue(config: QueueConfig) -> "QueueServer":
@@ -132,7 +134,7 @@ class QueueServer:
                 f"{self._address} refuses: {error}; the key is read from {_KEY}"
             ) from error
         except RequestFailedError as error:
-            if "locked" in str(error):
+            if _LOCKED.search(str(error)):
                 raise QueueUnreachableError(
                     f"the queue at {self._address} is locked: {error}"
                 ) from error

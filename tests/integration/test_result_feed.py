@@ -79,12 +79,11 @@ def test_results_of_others_are_told_once(connect, results, make_analysis):
 
 
 def test_a_server_that_is_away_is_said_and_tried_again(connect):
-    answers = [ConnectionError("away"), None, None]
+    answers = [ConnectionError("away")]
 
     def fail_first():
-        answer = answers.pop(0) if answers else None
-        if answer is not None:
-            raise answer
+        if answers:
+            raise answers.pop()
         return connect()["processed/xpcs"]
 
     with open_feed(fail_first, interval=0.1) as (feed, _):

@@ -122,12 +122,26 @@ def test_every_strategy_chooses(write, strategy, wanted):
         ('"8-ID.toml"', '"9-ID.toml"', "no beamline '9-ID.toml'"),
         ('"gel.csv"', '"sol.csv"', "cannot read candidates .*sol.csv"),
         ('name = "temperature"\n', 'name = "T"\n', r"\['temperature'\] are unknown"),
+        (
+            'coordinate_arguments = { temperature = "temperature" }',
+            "",
+            "'gel at 20' and 'gel at 30' give the same scan.*coordinate_arguments",
+        ),
+        ("{ temperature =", "{ T =", r"gel.toml: .*wants coordinates \['T'\]"),
+        ("n_frames = 512", "temperature = 5", r"gets \['temperature'\] more than once"),
+        ("n_frames = 512", "n_frames = nan", "a queue cannot keep"),
+        ("n_frames = 512", "when = 2026-01-01", "a queue cannot keep"),
     ],
     ids=lambda value: str(value)[:24],
 )
 def test_a_mistake_is_named(write, old, new, message):
     with pytest.raises(ConfigError, match=message):
         load_campaign(write(CAMPAIGN.replace(old, new)))
+
+
+def test_a_table_with_the_mark_that_spreadsheets_write_first_is_read(write):
+    campaign, _ = load_campaign(write(candidates="\ufeff" + CANDIDATES))
+    assert [item.name for item in campaign.candidates] == ["gel at 20", "gel at 30"]
 
 
 @pytest.mark.parametrize(

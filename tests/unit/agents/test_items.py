@@ -1,7 +1,9 @@
+from datetime import date
+
 import pytest
 
 from ainerd_bluesky.agents import PlanTemplate
-from ainerd_bluesky.agents.items import decision_meta, keys_of, read_mark
+from ainerd_bluesky.agents.items import decision_meta, items_by_key, read_mark
 from ainerd_bluesky.agents.protocols import Item, Mark
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.selection import Candidate, Decision
@@ -34,6 +36,14 @@ def test_an_argument_given_twice_is_an_error(settings):
         PlanTemplate("xpcs_scan", **settings)
 
 
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), date(2026, 1, 1)], ids=str
+)
+def test_an_argument_that_a_queue_cannot_keep_is_an_error(value):
+    with pytest.raises(ConfigError, match="which a queue cannot keep"):
+        PlanTemplate("xpcs_scan", arguments={"when": value})
+
+
 def test_an_axis_that_candidates_do_not_have_is_an_error():
     template = PlanTemplate("xpcs_scan", coordinate_arguments={"T": "temperature"})
     with pytest.raises(ConfigError, match=r"wants coordinates \['T'\].*\['x0'\]"):
@@ -64,4 +74,6 @@ def test_items_are_found_by_decision_and_agent():
         Item("4", "p", mark=Mark("me", "c", "k1")),
         Item("5", "p", mark=Mark("me")),
     ]
-    assert {key: item.uid for key, item in keys_of(items, "me").items()} == {"k1": "1"}
+    assert {key: item.uid for key, item in items_by_key(items, "me").items()} == {
+        "k1": "1"
+    }

@@ -1,5 +1,8 @@
 """What an agent may do in a queue that people use, rule by rule."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from ainerd_bluesky.agents import AgentRules, PlanTemplate, QueueAgent, journal
@@ -10,7 +13,7 @@ from ainerd_bluesky.errors import (
     QueueError,
     QueueUnreachableError,
 )
-from tests.unit.agents.conftest import FakeQueue, FakeResults, summary
+from tests.unit.agents.conftest import FakeQueue, FakeResults, World, summary
 
 RIVAL = Mark("other-agent-7", "polymers", "decision-000003-abc")
 
@@ -289,6 +292,137 @@ def test_of_two_agents_that_start_at_once_the_later_one_gives_way(world):
     assert all(item.mark == RIVAL for item in w.queue.waiting)
 
 
+@pytest.mark.parametrize("is_first_to_look", [True, False])
+def test_of_two_agents_that_added_at_once_only_the_later_one_gives_way(
+    tmp_path, is_first_to_look
+):
+    queue = FakeQueue()
+    first, later = (_world(tmp_path / name, queue) for name in ("first", "later"))
+    empty = queue.look()
+    for w in (first, later):  # neither sees the item of the other
+        with pytest.MonkeyPatch.context() as early:
+            early.setattr(queue, "look", lambda: empty)
+            w.step()
+    beaten = []
+    for w in [first, later] * 10 if is_first_to_look else [later, first] * 10:
+        try:
+            w.step()
+        except AgentConflictError:
+            beaten.append(w)
+            break
+    first.step()
+    assert beaten == [later]
+    assert [item.mark.agent for item in queue.waiting] == [first.journal.agent]
+
+
+def _world(folder, queue, **rules):
+    folder.mkdir()
+    return World(folder, AgentRules(**{"max_items": 1, **rules}), queue=queue)
+
+
+def test_the_first_agent_stays_first_when_another_adds_behind_it(world):
+    w = world(max_items=1)
+    w.step()
+    w.queue.put("xpcs_scan", mark=RIVAL)
+    order = w.queue.order
+    w.step()
+    assert w.queue.order == order
+
+
+@pytest.mark.parametrize("place", ["waiting", "running", "ended"])
+def test_an_item_that_a_person_edits_stays_its_item(world, place):
+    w = world(max_items=1)
+    w.step()
+    w.queue.waiting = [replace(item, uid="edited") for item in w.queue.waiting]
+    if place != "waiting":
+        w.queue.start()
+    if place == "ended":
+        w.label(w.queue.end())
+    w.step()
+    expected = "labelled" if place == "ended" else "queued"
+    assert w.journal.entries[0].state == expected
+    assert len(w.queue.added) == (2 if place == "ended" else 1)
+
+
+def test_a_run_whose_history_was_cleared_is_awaited_and_learned_by_its_sample(world):
+    w = world(max_items=1)
+    w.step()
+    name = w.journal.entries[0].name
+    w.queue.start()
+    w.step()
+    run_uid = w.queue.end()
+    w.queue.history = []
+    assert w.step().n_awaited == 1
+    w.results.news = [summary(run_uid, sample=name)]
+    w.step()
+    assert w.journal.entries[0].state == "labelled"
+    assert [seen.name for seen in w.journal.selector.observations] == [name]
+
+
+def test_a_failed_copy_tells_what_a_cleared_history_does_not(world):
+    w = world(max_items=1)
+    w.step()
+    w.queue.start()
+    w.step()
+    w.queue.end("failed", "no beam")
+    w.queue.history = []
+    assert any("no beam" in event for event in w.step().events)
+    assert w.journal.entries[0].state == "released"
+    assert all(item.outcome is None for item in w.queue.waiting)
+
+
+def test_what_a_rival_took_out_is_not_what_a_person_did_not_want(world):
+    w = world(max_items=2)
+    w.step()
+    names = [entry.name for entry in w.journal.entries]
+    w.queue.waiting = []
+    rival = w.queue.put("xpcs_scan", mark=RIVAL)
+    with pytest.raises(AgentConflictError):
+        w.step()
+    assert w.queue.waiting == [rival]
+    w.queue.waiting = []
+    w.restart()
+    w.step()
+    assert [item["arguments"]["sample"] for item in w.queue.added[2:]] == names
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+def test_a_crash_while_giving_way_loses_nothing(world, monkeypatch, is_done):
+    w = world(max_items=1)
+    w.step()
+    w.queue.put("xpcs_scan", 0, mark=RIVAL)
+    remove = w.queue.remove
+
+    def crash(uids):
+        if is_done:
+            remove(uids)
+        raise CrashError
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(w.queue, "remove", crash)
+        with pytest.raises(CrashError):
+            w.step()
+    w.queue.waiting = [item for item in w.queue.waiting if item.mark != RIVAL]
+    w.restart()
+    w.step()
+    assert len(w.journal.entries) == 1
+    assert len(w.queue.waiting) == 1
+
+
+def test_decisions_from_before_a_crash_are_added_within_the_limits_of_now(world):
+    w = world(max_items=2)
+    w.step()
+    w.queue.put("xpcs_scan", 0, mark=RIVAL)
+    with pytest.raises(AgentConflictError):
+        w.step()
+    w.queue.waiting = []
+    w.rules = AgentRules(max_items=1)
+    w.restart()
+    for _ in range(3):
+        w.step()
+    assert len(w.queue.waiting) == 1
+
+
 def test_what_was_withdrawn_is_added_later(world):
     w = world(max_items=1)
     w.step()
@@ -307,8 +441,25 @@ def test_taking_over_removes_what_the_other_has_waiting_and_nothing_else(world):
     human = w.queue.put().uid
     for _ in range(2):
         w.queue.put("xpcs_scan", mark=RIVAL)
-    assert w.agent.take_over() == ["other-agent-7"]
-    assert w.queue.order == [human]
+    w.agent.take_over()
+    assert "took over from agent other-agent-7" in w.step().events
+    assert [item.uid for item in w.queue.waiting[:-1]] == [human]
+    assert w.queue.waiting[-1].mark.agent == w.journal.agent
+
+
+def test_taking_over_waits_for_a_server_that_is_away(world, monkeypatch):
+    w = world(max_items=1)
+    w.queue.put("xpcs_scan", mark=RIVAL)
+    w.agent.take_over()
+    with monkeypatch.context() as away:
+        away.setattr(w.queue, "look", lambda: _fail(QueueUnreachableError("away")))
+        with pytest.raises(QueueUnreachableError):
+            w.step()
+    assert "took over from agent other-agent-7" in w.step().events
+
+
+def _fail(error):
+    raise error
 
 
 def test_an_item_of_the_other_that_runs_may_end_after_taking_over(world):
@@ -351,6 +502,43 @@ def test_only_time_in_which_labels_could_come_counts(world, trouble, is_released
         report = w.step()
     assert (w.journal.entries[0].state == "released") == is_released
     assert trouble in report.obstacle
+
+
+def test_without_labels_it_stops_adding_says_so_and_is_never_done(world):
+    w = world(max_items=1, max_awaited=2, label_timeout=60, max_failures=3)
+    n_scans, report = 0, w.step()
+    for _ in range(60):
+        if w.queue.waiting:
+            w.queue.measure()
+            n_scans += 1
+        w.clock.now += 20
+        report = w.step()
+    assert n_scans <= 4
+    assert re.match(
+        r"no label of the last \d runs: see `ainerd check`", report.obstacle
+    )
+    assert not report.is_finished
+    w.results.news = [summary(w.journal.entries[0].run_uids[0])]
+    assert w.step().obstacle == ""
+    assert w.queue.waiting
+
+
+def test_a_campaign_whose_only_run_had_no_label_is_not_done(world):
+    w = world(max_items=1, n_scans=1, label_timeout=10)
+    w.step()
+    run_uid = w.queue.measure()
+    for _ in range(3):
+        w.step()
+        w.clock.now += 20
+    report = w.step()
+    assert (report.is_finished, report.obstacle) == (
+        False,
+        "no label of any run: see `ainerd check`",
+    )
+    w.restart()
+    assert not w.step().is_finished
+    w.results.news = [summary(run_uid)]
+    assert w.step().is_finished
 
 
 def test_a_label_that_comes_late_is_learned_nevertheless(world):
@@ -408,6 +596,46 @@ def test_a_proposal_is_what_is_added_then_and_changes_nothing(world):
     assert not w.queue.added
     w.step()
     assert w.queue.added[0]["arguments"] == proposal.arguments
+
+
+@pytest.mark.parametrize(
+    ("rules", "n_steps", "n_expected"),
+    [
+        ({"max_items": 2}, 0, 2),
+        ({"max_items": 2}, 1, 0),
+        ({"max_items": 5, "max_awaited": 3}, 0, 3),
+        ({"max_items": 5, "max_awaited": 5, "n_scans": 1}, 0, 1),
+    ],
+    ids=["items", "full", "awaited", "scans"],
+)
+def test_no_more_is_proposed_than_would_be_added(world, rules, n_steps, n_expected):
+    w = world(**rules)
+    for _ in range(n_steps):
+        w.step()
+    assert len(w.agent.propose(9)) == n_expected
+
+
+def test_what_a_person_removed_is_not_proposed(world):
+    w = world(max_items=9, max_awaited=9, max_remeasures=2)
+    w.agent._rules = replace(w.rules, max_items=1)
+    w.step()
+    removed = w.journal.entries[0].name
+    w.queue.waiting = []
+    w.queue.obstacle = "paused"
+    w.step()
+    w.agent._rules = w.rules
+    proposed = {proposal.arguments["sample"] for proposal in w.agent.propose(9)}
+    assert proposed == {f"S{i}" for i in range(6)} - {removed}
+
+
+def test_another_agent_or_a_closed_queue_is_told_before_anything_is_done(world):
+    w = world()
+    assert w.agent.find_obstacle() == ""
+    w.queue.obstacle = "closed"
+    assert w.agent.find_obstacle() == "closed"
+    w.queue.put("xpcs_scan", mark=RIVAL)
+    assert re.match(r"agent 'other-agent-7'.*works on this", w.agent.find_obstacle())
+    assert not w.queue.added
 
 
 def test_fakes_have_the_verbs_of_the_real_ones():

@@ -1,12 +1,14 @@
 """What a queue server says, in our words."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("bluesky_queueserver_api")
 
 import httpx
+import yaml
 from bluesky_queueserver_api.comm_base import (
     HTTPClientError,
     HTTPRequestError,
@@ -126,16 +128,38 @@ UNAUTHORISED = HTTPClientError(
             QueueUnreachableError,
             "is locked",
         ),
+        (
+            RequestFailedError(
+                {}, {"msg": "Invalid lock key: \nRE Manager is locked by"}
+            ),
+            QueueUnreachableError,
+            "is locked",
+        ),
         (RequestFailedError({}, {"msg": "bad plan"}), QueueError, "refuses: .*bad"),
+        (
+            RequestFailedError({}, {"msg": "no sample 'blocked-copolymer'"}),
+            QueueError,
+            "refuses: .*blocked-copolymer",
+        ),
         (UNAUTHORISED, QueueError, "refuses: 401"),
     ],
-    ids=["timeout", "http", "locked", "refused", "key"],
+    ids=["timeout", "http", "locked", "lock key", "refused", "blocked", "key"],
 )
 def test_errors_of_the_server_become_ours(error, expected, message):
     server = QueueServer(Broken(error), "tcp://q:60615", "primary")
     with pytest.raises(expected, match=message) as raised:
         server.look()
     assert raised.type is expected
+
+
+@pytest.mark.parametrize("function", ["system", "exec_shell", "_private"])
+def test_the_example_of_permissions_lets_an_agent_call_no_function(function):
+    profile_ops = pytest.importorskip("bluesky_queueserver.manager.profile_ops")
+    path = Path(__file__).parents[3] / "profiles/queue-server"
+    permissions = yaml.safe_load((path / "user_group_permissions.yaml").read_text())
+    assert not profile_ops.check_if_function_allowed(
+        function, group_name="primary", user_group_permissions=permissions
+    )
 
 
 def test_items_that_began_in_the_meantime_are_not_moved_and_no_error():

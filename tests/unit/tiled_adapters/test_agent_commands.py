@@ -9,8 +9,14 @@ import pytest
 from rich.console import Console
 from rich.live import Live
 
-from ainerd_bluesky.agents import Proposal, Report
-from tiled_adapters.agent_commands import _proposal_table, _Screen, _status_line
+from ainerd_bluesky.agents import Proposal, Report, load_campaign
+from ainerd_bluesky.errors import ConfigError
+from tiled_adapters.agent_commands import (
+    _open_journal,
+    _proposal_table,
+    _Screen,
+    _status_line,
+)
 
 BEAMLINE = """
 name = "8-ID"
@@ -73,6 +79,31 @@ def test_a_proposal_shows_plan_score_cost_and_reason():
     said = console.file.getvalue()
     for part in ("xpcs_scan(sample='A[1]')", "0.5", "12", "far from all"):
         assert part in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ('name = "A"', 'name = "B"', "candidates"),
+        ("[plan]", '[selector]\nstrategy = "coverage"\n[plan]', "strategy"),
+        ("[plan]", "[selector]\nmax_remeasures = 3\n[plan]", "settings"),
+    ],
+    ids=["candidates", "strategy", "settings"],
+)
+def test_a_file_that_was_changed_under_an_agent_is_an_error(old, new, key, tmp_path):
+    (tmp_path / "8-ID.toml").write_text(BEAMLINE)
+    path = tmp_path / "shelf.toml"
+    path.write_text(CAMPAIGN)
+    settings, _ = load_campaign(path)
+    settings.folder.mkdir()
+    journal = _open_journal(settings, settings.folder)
+    journal.selector.suggest()
+    journal.save()
+    assert _open_journal(settings, settings.folder).agent == journal.agent
+    path.write_text(CAMPAIGN.replace(old, new))
+    changed, _ = load_campaign(path)
+    with pytest.raises(ConfigError, match=f"begun with other {key} than.*new `name`"):
+        _open_journal(changed, changed.folder)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,19 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from tiled.validation_registration import ValidationError
 
 from ainerd_bluesky.errors import SelectionError
 from ainerd_bluesky.selection.decisions import Decision, Ranked
-from tiled_adapters.decisions import CampaignDecision, decision_from_start
+from tiled_adapters import decisions_client
+from tiled_adapters.decisions import (
+    CampaignDecision,
+    DecisionsPublisher,
+    decision_from_start,
+)
 from tiled_adapters.specs import DECISION, validate_choice
 
 DECIDED = Decision(
@@ -66,6 +72,42 @@ def test_a_malformed_decision_is_refused_with_what_is_wrong(changes, message):
         decision_from_start(start(**changes))
 
 
+@pytest.mark.parametrize("begun", ["soon", [1.0]], ids=str)
+def test_a_time_that_is_none_is_refused(begun):
+    with pytest.raises(SelectionError, match="cannot begin at"):
+        decision_from_start({**start(), "time": begun})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"time": float("nan")}, "runs must be a list"),
+        ({"decision": replace(RUN, number=-1)}, "number must be an integer"),
+        ({"decision": replace(RUN, reason="")}, "text for reason"),
+    ],
+    ids=["time", "number", "reason"],
+)
+def test_what_a_server_would_refuse_makes_no_campaign(change, message):
+    made = replace(decision_from_start(start()), **change)
+    asked = []
+    root = SimpleNamespace(get=asked.append)
+    with pytest.raises(SelectionError, match=message):
+        DecisionsPublisher(root).publish(made)
+    assert not asked
+
+
+def test_a_bad_row_is_left_out_of_the_table_and_logged(monkeypatch, caplog):
+    rows = [
+        {"key": "good", "number": 1, "runs": [{"uid": "r1", "time": 2.0}]},
+        {"key": "odd", "number": 2, "runs": None},
+        {"key": "strange", "number": 3, "runs": [{"uid": "r3"}]},
+    ]
+    monkeypatch.setattr(decisions_client, "summary_rows", lambda *_: iter(rows))
+    table = decisions_client.decisions_table([SimpleNamespace(search=lambda _: None)])
+    assert list(table["run_uid"]) == ["r1"]
+    assert [record.args for record in caplog.records] == [("odd",), ("strange",)]
+
+
 @pytest.mark.parametrize("decision", ["novelty", [1], {}, {"number": 1}], ids=str)
 def test_what_is_no_decision_at_all_is_refused(decision):
     with pytest.raises(SelectionError, match="not a decision"):
@@ -103,6 +145,7 @@ def test_metadata_do_not_grow_with_the_candidates():
 NODE = {
     **CampaignDecision("night", RUN, 7.0).facts,
     "run_uid": "run-1",
+    "runs": [{"uid": "run-1", "time": 7.0}],
     "status": "complete",
 }
 
@@ -119,6 +162,14 @@ def test_a_good_node_of_a_decision_passes():
         ({"reason": ""}, "container", "text for reason"),
         ({"run_uid": None}, "container", "text for run_uid"),
         ({"number": -1}, "container", "number must be an integer"),
+        ({"number": True}, "container", "number must be an integer"),
+        ({"key": None}, "container", "text for key"),
+        ({"runs": None}, "container", "runs must be a list"),
+        ({"runs": "run-1"}, "container", "runs must be a list"),
+        ({"runs": ["run-1"]}, "container", "runs must be a list"),
+        ({"runs": [{"uid": "run-1"}]}, "container", "runs must be a list"),
+        ({"runs": [{"uid": "", "time": 7.0}]}, "container", "runs must be a list"),
+        ({"runs": [{"uid": "r", "time": float("nan")}]}, "container", "runs must be"),
     ],
     ids=str,
 )
