@@ -110,10 +110,11 @@ def lag_products(first: Floats, second: Floats, plan: PairPlan) -> Floats:
         Sums over the pairs of frames of each delay and age.
     """
     total = np.zeros((*first.shape[:-1], *plan.shape))
-    level = 0
+    level, is_one = 0, second is first
     for lag, (wanted, step) in enumerate(zip(plan.levels, plan.steps, strict=True)):
         while level < wanted:
-            first, second, level = coarser(first), coarser(second), level + 1
+            first, level = coarser(first), level + 1
+            second = first if is_one else coarser(second)
         for age, (start, stop) in enumerate(plan.ranges(lag)):
             total[..., lag, age] = np.einsum(
                 "...t,...t->...",

@@ -225,9 +225,11 @@ class _MapBuilder:
         self._ratio_sums = np.zeros(n_frames)
         self._diagonal = np.zeros(n_frames)
         self._weights = self._norm.weights**2 / max(self._norm.n_pixels.sum(), 1)
-        self._factors = self._norm.factors.astype(np.float32)
-        # Where each static bin has factors of its own, they take its weight in.
-        self._is_folded = len(self._factors) == len(self._ranges)
+        # Where each static bin has factors of its own, they take its weight in, half
+        # of it for each frame of a pair, so that C(t1, t2) = C(t2, t1) to the bit.
+        self._is_folded = len(self._norm.factors) == len(self._ranges)
+        halves = np.sqrt(self._weights)[:, None] if self._is_folded else 1.0
+        self._factors = (self._norm.factors * halves).astype(np.float32)
         # No sum of products is above the largest count times the largest frame sum.
         self._highest = self._frames.peak * self._norm.sums.max(axis=1, initial=0)
         self._part, self._outer = TileBuffer(np.float32), TileBuffer(np.float32)
@@ -278,10 +280,7 @@ class _MapBuilder:
         # Multiplied with each other first, so that C(t1, t2) = C(t2, t1) to the bit.
         factors = self._factors[static_bin]
         outer = self._outer.tile(rows.stop - rows.start, columns.stop - columns.start)
-        np.multiply.outer(factors[rows], factors[columns], out=outer)
-        if self._is_folded:
-            outer *= np.float32(self._weights[static_bin])
-        return outer
+        return np.multiply.outer(factors[rows], factors[columns], out=outer)
 
     def _finish_into(self, two_time: NDArray[np.float32]) -> None:
         np.fill_diagonal(two_time, self._diagonal)
