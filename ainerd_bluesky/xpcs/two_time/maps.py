@@ -51,7 +51,7 @@ def two_time_map(counts: Counts) -> NDArray[np.float32]:
 
     Examples
     --------
-    >>> two_time_map(np.array([[1, 3], [3, 1]]))
+    >>> two_time_map(np.array([[1, 3], [3, 1]])).round(6)
     array([[1.25, 0.75], [0.75, 1.25]], dtype=float32)
     """
     return correlate_bin(counts, config=_FRAME).two_time
