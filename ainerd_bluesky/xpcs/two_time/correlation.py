@@ -123,7 +123,7 @@ def correlate_bin(  # noqa: PLR0913 - keyword-only, each one a choice of its own
     Examples
     --------
     >>> correlation = correlate_bin([[1, 3], [3, 1], [2, 6]])
-    >>> correlation.two_time
+    >>> correlation.two_time.round(6)
     array([[1.25, 0.75, 1.25],
            [0.75, 1.25, 0.75],
            [1.25, 0.75, 1.25]], dtype=float32)
