@@ -1,6 +1,5 @@
 """From a query to a candidate in the registry: fine-tune the model in production."""
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -13,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from tiled.client.container import Container
 
-from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.errors import ConfigError, StateInUseError
+from ainerd_bluesky.files import lock_file
 from ainerd_bluesky.ml.bundle import load_model
 from ainerd_bluesky.ml.checkpoints import Checkpoints
 from ainerd_bluesky.ml.comparison import Comparison
@@ -170,14 +170,14 @@ def retrain(
 def _only_one(folder: Path) -> Iterator[None]:
     """Keep other trainings out of a folder; a process that dies lets go."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"another training is at work in {folder}: wait, or name another folder"
-            ) from error
-        yield
+    try:
+        with lock_file(folder / _LOCK):
+            yield
+    except StateInUseError as error:
+        raise ConfigError(
+            f"another training is at work in {folder}: {error}; wait, or name another "
+            "folder"
+        ) from error
 
 
 def _results(root: Container, retraining: Retraining) -> XPCSResultsCatalog:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, UnsuitableRunError
+from ainerd_bluesky.files import replaced
 from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.client import XPCSResult, XPCSResults
 from tiled_adapters.export_layout import Exported, write_boost_corr
@@ -101,16 +102,12 @@ def export_result(
         partition=_partition(analysis, partition),
         geometry=_geometry(analysis, partition),
     )
-    unfinished = path.with_name(f".{path.name}.part")
     try:
-        with h5py.File(unfinished, "w") as file:
+        with replaced(path) as draft, h5py.File(draft, "w") as file:
             write_boost_corr(file, content)
             write_nexus_view(file, content)
-        unfinished.replace(path)
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return content.missing()
 
 

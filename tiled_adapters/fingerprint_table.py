@@ -12,6 +12,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from ainerd_bluesky.files import replaced
+
 __all__ = ["FingerprintTable"]
 
 logger = logging.getLogger(__name__)
@@ -106,10 +108,9 @@ class FingerprintTable:
 
     def save(self, path: Path) -> None:
         """Keep the table; without a place for it the next time takes longer."""
-        draft = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with draft.open("wb") as file:
+            with replaced(path) as draft, draft.open("wb") as file:
                 np.savez(
                     file,
                     run_uids=self.run_uids,
@@ -117,7 +118,6 @@ class FingerprintTable:
                     published=self.published,
                     novelty=self.novelty,
                 )
-            draft.replace(path)
         except OSError as error:
             logger.warning("fingerprints cannot be kept in %s: %s", path.parent, error)
 

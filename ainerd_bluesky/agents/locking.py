@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ainerd_bluesky.errors import AgentConflictError, StateInUseError
-from ainerd_bluesky.selection.locking import lock_file
+from ainerd_bluesky.files import lock_file
 
 __all__ = ["lock_folder"]
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ainerd_bluesky.errors import ModelError
+from ainerd_bluesky.files import replaced
 
 __all__ = ["Checkpoint", "Checkpoints"]
 
@@ -73,8 +73,10 @@ class Checkpoints:
             "facts": dict(checkpoint.facts),
         }
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(tensors, content)
-        _write(self._card, (json.dumps(card, indent=1) + "\n").encode())
+        with replaced(tensors) as draft:
+            draft.write_bytes(content)
+        with replaced(self._card) as draft:
+            draft.write_text(json.dumps(card, indent=1) + "\n")
         for path in self._folder.glob("*.safetensors"):
             if path != tensors:
                 path.unlink()
@@ -120,13 +122,3 @@ class Checkpoints:
             raise ModelError(
                 f"{self._card} is no checkpoint: {error!r}; {cure}"
             ) from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file that is there whole or not at all, also after a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -1,7 +1,6 @@
 """A flat picture of the latent space in which earlier points never move."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,6 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ainerd_bluesky.errors import ModelError
+from ainerd_bluesky.files import replaced
 
 __all__ = [
     "FrozenProjection",
@@ -204,9 +204,8 @@ def save_projection(
             "limits": projection.limits_.tolist(),
         }
     )
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    draft.write_text(text)
-    draft.replace(path)
+    with replaced(path) as draft:
+        draft.write_text(text)
 
 
 def load_projection(path: Path, *, model_sha256: str) -> FrozenProjection:

@@ -1,12 +1,12 @@
 """States as files that a crash cannot break."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.files import replaced
 from ainerd_bluesky.selection.protocols import ResumableSelector
 from ainerd_bluesky.selection.selector import StrategySelector
 from ainerd_bluesky.selection.states import load_selector
@@ -56,10 +56,6 @@ def load_state(path: Path) -> StrategySelector:
 def write_json(values: Mapping[str, Any], path: Path) -> None:
     """Write JSON values in place of those before.
 
-    The file is written beside its place, forced to the disk and moved there in one
-    step: at any time there are the old values or the new ones, whole; after a power
-    failure, too.
-
     Parameters
     ----------
     values : mapping
@@ -72,26 +68,11 @@ def write_json(values: Mapping[str, Any], path: Path) -> None:
     SelectionError
         If it cannot be written; what stood there stands there still, whole.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(values, allow_nan=False))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _force_to_disk(path.parent)
+        with replaced(path) as draft:
+            draft.write_text(json.dumps(values, allow_nan=False), encoding="utf-8")
     except (OSError, TypeError, ValueError) as error:
-        temporary.unlink(missing_ok=True)
         raise SelectionError(f"a state cannot be written to {path}: {error}") from error
-
-
-def _force_to_disk(folder: Path) -> None:
-    """Make what was moved into a folder outlive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def read_json(path: Path) -> dict[str, Any]:

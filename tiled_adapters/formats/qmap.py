@@ -1,6 +1,5 @@
 """q-partitions in the layout of APS 8-ID: the group `/qmap` of an HDF5 file."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
+from ainerd_bluesky.files import replaced
 from ainerd_bluesky.xpcs.data.roi import QPartition
 from tiled_adapters.files import holds, open_hdf5, read_numbers, read_scalar
 from tiled_adapters.formats.facts import read_texts
@@ -217,20 +217,14 @@ def write_partition(
     static_q : ndarray of float64, shape (n_static_bins,), optional
         Mean q of each static bin, in 1/angstrom.
     """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(unfinished, "w") as file:
-            write_partition_into(
-                file.create_group("qmap"),
-                partition,
-                mask=mask,
-                geometry=geometry,
-                static_q=static_q,
-            )
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replaced(Path(path)) as draft, h5py.File(draft, "w") as file:
+        write_partition_into(
+            file.create_group("qmap"),
+            partition,
+            mask=mask,
+            geometry=geometry,
+            static_q=static_q,
+        )
 
 
 def without_pixels(

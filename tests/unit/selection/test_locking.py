@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ainerd_bluesky.errors import SelectionError, StateInUseError
+from ainerd_bluesky.errors import ConfigError, StateInUseError
 from ainerd_bluesky.selection.locking import lock_state
 
 HOLD = """
@@ -57,7 +57,7 @@ def test_what_goes_wrong_while_it_is_held_is_passed_on(tmp_path):
 
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with (
-        pytest.raises(SelectionError, match="cannot be locked"),
+        pytest.raises(ConfigError, match="cannot be locked"),
         lock_state(tmp_path / "gone" / "night.json"),
     ):
         pass
