@@ -13,6 +13,7 @@ from ainerd_bluesky.bench.model_rows import ModelRow
 from ainerd_bluesky.bench.representations import principal_20
 from ainerd_bluesky.ml import Classification, Model, TrainingConfig
 from ainerd_bluesky.ml.calibration import expected_calibration_error
+from ainerd_bluesky.ml.map_features import signal_to_noise
 from ainerd_bluesky.ml.simulated_maps import MapSet, simulate_map_set
 from ainerd_bluesky.ml.training import train
 from ainerd_bluesky.vocabulary import DYNAMICS, Label
@@ -199,7 +200,8 @@ def novelty_row(
     bundle = train(config, words=known, progress=progress)
     seed = np.random.SeedSequence((config.seed, 1))
     map_set = simulate_map_set(_NOVELTY_MAPS, seed)
-    novelty = bundle.latent.distances(bundle.autoencoder.transform(map_set.samples))
+    traits = bundle.autoencoder.traits(map_set.samples)
+    novelty = bundle.known.novelty(traits, signal_to_noise(map_set.samples))
     area = roc_auc_score(np.isin(map_set.labels, _NOVEL), novelty)
     note = f"{' and '.join(_NOVEL)} left out of {config.n_maps} maps"
     return ModelRow(

@@ -230,6 +230,22 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
         check_is_fitted(self, "network_")
         return self._each(X, lambda _, inputs: self.network_.head(inputs))
 
+    def traits(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute what tells known samples from unknown ones.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, size, size)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, width)
+            See `DynamicsNetwork.traits`.
+        """
+        check_is_fitted(self, "network_")
+        return self._each(X, lambda _, inputs: self.network_.traits(inputs))
+
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
         """Make each sample again from its fingerprint, scaled to mean 0 and spread 1.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,14 @@ from ainerd_bluesky.errors import ModelError
 from ainerd_bluesky.ml.autoencoder import DynamicsAutoencoder
 from ainerd_bluesky.ml.classifier import LatentClassifier, Model
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.ml.published import PublishedAutoencoder
 from ainerd_bluesky.ml.simulated_maps import MAX_BLIND_SNR, MIN_SEEN_SNR
 from ainerd_bluesky.ml.training import PublishedConfig, TrainedBundle, TrainingConfig
 
 __all__ = ["FORMAT_VERSION", "SHIPPED", "load_model", "save_bundle"]
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the layout of card and tensors."""
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -47,16 +49,11 @@ _ENCODERS: dict[str, type[DynamicsAutoencoder | PublishedAutoencoder]] = {
     TrainingConfig.preset: DynamicsAutoencoder,
     PublishedConfig.preset: PublishedAutoencoder,
 }
-_NETWORK, _LATENT = "network.", "latent."
+_NETWORK, _LATENT, _KNOWN = "network.", "latent.", "known."
 _REQUIRED = frozenset(
     ("name", "version", "weights", "sha256", "classes", "training", "figures", "scope")
 )
-_LATENT_ARRAYS = (
-    "means",
-    "whitening",
-    "known_distances",
-    "centers",
-)
+_LATENT_ARRAYS = ("means", "whitening", "centers")
 
 
 def save_bundle(bundle: TrainedBundle, folder: str | Path) -> Path:
@@ -135,16 +132,20 @@ def load_model(path: str | Path = "shipped") -> Model:
             f"{weights_path} {header.get('classes')}; {_CURE}"
         )
     state = _part(tensors, _NETWORK)
-    arrays = {key: tensor.numpy() for key, tensor in _part(tensors, _LATENT).items()}
+    arrays, known_arrays = (
+        {key: tensor.numpy() for key, tensor in _part(tensors, prefix).items()}
+        for prefix in (_LATENT, _KNOWN)
+    )
     try:
         temperature = float(arrays.pop("temperature"))
         latent = LatentClassifier(
             tuple(header["classes"]), temperature=temperature, **arrays
         )
+        known = KnownMaps(**known_arrays)
     except (KeyError, TypeError) as error:
         raise ModelError(f"{weights_path} lacks a tensor: {error}; {_CURE}") from error
     encoder = encoder_class.from_state(state, header["classes"], header["size"])
-    return Model(encoder, latent, card)
+    return Model(encoder, latent, known, card)
 
 
 def _scope(preset: str) -> str:
@@ -180,6 +181,8 @@ def _tensors(bundle: TrainedBundle) -> dict[str, NDArray[Any]]:
     for name in _LATENT_ARRAYS:
         array = np.asarray(getattr(bundle.latent, name), np.float32)
         tensors[f"{_LATENT}{name}"] = np.ascontiguousarray(array)
+    for field in fields(bundle.known):
+        tensors[f"{_KNOWN}{field.name}"] = getattr(bundle.known, field.name)
     tensors[f"{_LATENT}temperature"] = np.array(bundle.latent.temperature)
     return tensors
 

@@ -56,7 +56,7 @@ def fit_latent(
     Returns
     -------
     LatentClassifier
-        Not yet calibrated: temperature 1, nothing known about distances.
+        Not yet calibrated: its temperature is 1.
     """
     means = np.stack([Z[y == word].mean(axis=0) for word in classes])
     index = np.searchsorted(np.array(classes), y)
@@ -68,24 +68,21 @@ def fit_latent(
         temperature=1.0,
         means=means.astype(np.float32),
         whitening=whitening,
-        known_distances=np.zeros(1, np.float32),
         centers=clustering.cluster_centers_.astype(np.float32),
     )
 
 
 def calibrated(
-    latent: LatentClassifier, Z: Floats, scores: Floats, y: NDArray[np.str_]
+    latent: LatentClassifier, scores: Floats, y: NDArray[np.str_]
 ) -> LatentClassifier:
-    """Set temperature and known distances by maps the network has not seen.
+    """Set the temperature by maps the network has not seen.
 
     Parameters
     ----------
     latent : LatentClassifier
         As fitted.
-    Z : ndarray of shape (n_samples, n_components)
-        Fingerprints of held-out maps.
     scores : ndarray of shape (n_samples, n_classes)
-        Their class scores.
+        Class scores of held-out maps.
     y : ndarray of str, shape (n_samples,)
         Word of each.
 
@@ -102,12 +99,7 @@ def calibrated(
         )
 
     best = minimize_scalar(loss, bounds=(-2.0, 2.0), method="bounded")
-    quantiles = np.linspace(0.0, 1.0, 1001)
-    return replace(
-        latent,
-        temperature=float(np.exp(best.x)),
-        known_distances=np.quantile(latent.distances(Z), quantiles).astype(np.float32),
-    )
+    return replace(latent, temperature=float(np.exp(best.x)))
 
 
 def expected_calibration_error(

@@ -28,8 +28,8 @@ class Classification:
     cluster : int
         Number of the cluster found without labels, from 0; -1 for a refused map.
     novelty : float
-        How unlike everything known the map is: the fraction of known maps that lie
-        closer to their class, 0 to 1. It is no probability.
+        How unlike everything known the map is: the fraction of known maps of like
+        noise that lie closer to others, 0 to 1. It is no probability.
     embedding : ndarray of float32, shape (n_components,)
         Fingerprint: the point in latent space; zeros for a refused map.
     quality : Quality

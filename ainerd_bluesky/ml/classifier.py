@@ -1,4 +1,4 @@
-"""From a fingerprint to class, cluster and novelty; from a map to an answer."""
+"""From scores to a class, from a fingerprint to a cluster, from a map to an answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.ml.map_features import signal_to_noise
 from ainerd_bluesky.ml.maps import Maps, as_maps, to_sample
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.xpcs.quality.checks import Quality
 from ainerd_bluesky.xpcs.quality.map_quality import check_map
 
@@ -30,6 +32,10 @@ class Encoder(Protocol):
         """Return the class scores (n_samples, n_classes) of samples."""
         ...
 
+    def traits(self, X: Floats) -> Floats:
+        """Return what tells known samples from others, (n_samples, n_traits)."""
+        ...
+
     def reconstruct(self, X: Floats) -> Floats:
         """Return clean maps (n_samples, size, size) of samples."""
         ...
@@ -49,8 +55,6 @@ class LatentClassifier:
         Mean fingerprint of each class.
     whitening : ndarray of shape (n_components, n_components)
         ``|(z - mean) @ whitening|`` is the Mahalanobis distance within a class.
-    known_distances : ndarray of shape (n_known,)
-        Rising distances of held-out maps from the nearest class.
     centers : ndarray of shape (n_clusters, n_components)
         Centres of the clusters found without labels.
     """
@@ -59,7 +63,6 @@ class LatentClassifier:
     temperature: float
     means: Floats
     whitening: Floats
-    known_distances: Floats
     centers: Floats
 
     @property
@@ -84,43 +87,6 @@ class LatentClassifier:
         above = (above - above.max(axis=1, keepdims=True)) / self.temperature
         odds = np.exp(above)
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
-
-    def distances(self, Z: Floats) -> NDArray[np.float64]:
-        """Compute the Mahalanobis distance from the nearest class.
-
-        Parameters
-        ----------
-        Z : ndarray of shape (n_samples, n_components)
-            Fingerprints.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_samples,)
-            In standard deviations within a class.
-        """
-        known = self.means @ self.whitening
-        return np.array(
-            [
-                np.linalg.norm(z @ self.whitening - known, axis=1).min().astype(float)
-                for z in Z
-            ]
-        )
-
-    def novelty(self, Z: Floats) -> NDArray[np.float64]:
-        """Compute the fraction of known maps that lie closer to their class.
-
-        Parameters
-        ----------
-        Z : ndarray of shape (n_samples, n_components)
-            Fingerprints.
-
-        Returns
-        -------
-        ndarray of float64, shape (n_samples,)
-            0 (at the middle of a class) to 1 (farther out than every known map).
-        """
-        below = np.searchsorted(self.known_distances, self.distances(Z))
-        return np.asarray(below / len(self.known_distances))
 
     def clusters(self, Z: Floats) -> NDArray[np.int64]:
         """Find the nearest cluster.
@@ -148,15 +114,22 @@ class Model:
         Makes fingerprints.
     latent : LatentClassifier
         What is known about them.
+    known : KnownMaps
+        Tells what is not known.
     card : mapping
         Name, version, sha256, classes, training and figures.
     """
 
     def __init__(
-        self, encoder: Encoder, latent: LatentClassifier, card: Mapping[str, Any]
+        self,
+        encoder: Encoder,
+        latent: LatentClassifier,
+        known: KnownMaps,
+        card: Mapping[str, Any],
     ) -> None:
         self._encoder = encoder
         self._latent = latent
+        self._known = known
         self._card = dict(card)
 
     @property
@@ -262,7 +235,9 @@ class Model:
             Z,
             latent.probabilities(self._encoder.scores(samples)),
             latent.clusters(Z),
-            latent.novelty(Z),
+            self._known.novelty(
+                self._encoder.traits(samples), signal_to_noise(samples)
+            ),
             qualities,
         )
         return [

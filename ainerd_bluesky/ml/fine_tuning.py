@@ -24,8 +24,9 @@ from ainerd_bluesky.ml.checkpoints import Checkpoints
 from ainerd_bluesky.ml.classifier import LatentClassifier, Model
 from ainerd_bluesky.ml.comparison import Comparison, compare, half_error
 from ainerd_bluesky.ml.halves import OwnMaps, Part, require_runs
-from ainerd_bluesky.ml.map_features import map_features
+from ainerd_bluesky.ml.map_features import map_features, signal_to_noise
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.ml.simulated_maps import MapSet, simulate_map_set
 from ainerd_bluesky.ml.simulated_scenes import SceneSet, simulate_scenes
 from ainerd_bluesky.ml.training import TrainedBundle, TrainingConfig
@@ -66,6 +67,8 @@ class FineTuned:
         Fine-tuned.
     latent : LatentClassifier
         Calibrated.
+    known : KnownMaps
+        Own ones among them.
     figures : dict
         Measured on simulated maps that nothing was learned from.
     comparison : Comparison
@@ -80,6 +83,7 @@ class FineTuned:
     config: FineTuningConfig
     encoder: DynamicsAutoencoder
     latent: LatentClassifier
+    known: KnownMaps
     figures: dict[str, Any]
     comparison: Comparison
     curves: Curves
@@ -152,15 +156,16 @@ def fine_tune(
         lessons = _lessons(encoder, simulated.scenes, parts, config)
         tuning = Tuning(encoder.network_, *lessons, config)
         _advance(tuning, checkpoints, identity, config.n_epochs, report)
-        latent = _latent(model, encoder, simulated, parts["watch"], config)
+        latent = _latent(model, encoder, simulated, config)
+        known = _known(encoder, simulated, parts)
         test = simulated.test
         described = encoder.transform(test.samples), encoder.scores(test.samples)
         figures = measure(latent, *described, test.labels, test.signal_to_noise)
-        candidate = Model(encoder, latent, {})
+        candidate = Model(encoder, latent, known, {})
         comparison = compare(model, candidate, parts["judge"], test)
     report("measure", 1, 1)
     return FineTuned(
-        model, config, encoder, latent, figures, comparison, tuning.curves,
+        model, config, encoder, latent, known, figures, comparison, tuning.curves,
         {part: maps.n_runs for part, maps in parts.items()},
         {part: len(maps) for part, maps in parts.items()},
     )  # fmt: skip
@@ -286,10 +291,9 @@ def _latent(
     model: Model,
     encoder: DynamicsAutoencoder,
     simulated: _Simulated,
-    watched: OwnMaps,
     config: FineTuningConfig,
 ) -> LatentClassifier:
-    """Describe the latent anew: clusters keep their ids, own maps are known ones."""
+    """Describe the latent anew: clusters keep their ids."""
     samples, calibrate = simulated.scenes.samples[:, 0], simulated.calibrate
     Z, before = encoder.transform(samples), model.encoder.transform(samples)
     centers = model.latent.centers
@@ -306,16 +310,22 @@ def _latent(
         Z[members == cluster].mean(axis=0) if (members == cluster).any() else center
         for cluster, center in enumerate(centers)
     ]
-    described = encoder.transform(calibrate.samples), encoder.scores(calibrate.samples)
-    latent = calibrated(latent, *described, calibrate.labels)
-    own = latent.distances(encoder.transform(watched.whole))
+    latent = calibrated(latent, encoder.scores(calibrate.samples), calibrate.labels)
+    return replace(latent, centers=np.asarray(moved, np.float32))
+
+
+def _known(
+    encoder: DynamicsAutoencoder, simulated: _Simulated, parts: dict[Part, OwnMaps]
+) -> KnownMaps:
+    """Know own maps as well as simulated ones."""
+    views = simulated.scenes.samples.transpose(1, 0, 2, 3)
+    learned = np.concatenate([*views, parts["learn"].whole])
     # Own maps count as much as simulated ones, however few they are.
-    own = np.quantile(own, np.linspace(0, 1, len(latent.known_distances)))
-    known = np.sort(np.concatenate([latent.known_distances, own]))
-    return replace(
-        latent,
-        centers=np.asarray(moved, np.float32),
-        known_distances=known.astype(np.float32),
+    n_calibrate, watched = len(simulated.calibrate.samples), parts["watch"].whole
+    own = watched[np.arange(max(n_calibrate, len(watched))) % len(watched)]
+    held_out = np.concatenate([simulated.calibrate.samples, own])
+    return KnownMaps.fit(
+        encoder.traits(learned), encoder.traits(held_out), signal_to_noise(held_out)
     )
 
 
@@ -353,7 +363,7 @@ def _bundle(tuned: FineTuned, version: str) -> TrainedBundle:
         n_clusters=len(tuned.latent.centers),
         n_threads=config.n_threads,
     )
-    return TrainedBundle(training, encoder, tuned.latent, tuned.figures)
+    return TrainedBundle(training, encoder, tuned.latent, tuned.known, tuned.figures)
 
 
 def _notes(tuned: FineTuned, about: dict[str, Any]) -> dict[str, Any]:

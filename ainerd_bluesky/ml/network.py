@@ -103,6 +103,22 @@ class DynamicsNetwork(nn.Module):
         prepared: Tensor = self.norm(inputs)
         return prepared
 
+    def traits(self, inputs: Tensor) -> Tensor:
+        """Compute what the class head looks at first.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n_samples, n_inputs)
+            What samples show, see :meth:`prepare`.
+
+        Returns
+        -------
+        Tensor of shape (n_samples, width)
+            Of length one. Words decided what is worth looking at, yet none is told
+            here: what is like nothing known stays so.
+        """
+        return nn.functional.normalize(self.head[:2](inputs), dim=1)
+
     def fingerprint(self, samples: Tensor, inputs: Tensor) -> Tensor:
         """Compute kind, decay and shape side by side.
 

@@ -229,6 +229,21 @@ class PublishedAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[mis
             raise ModelError("no words were learned: give `y` to `fit`")
         return self._each(X, lambda images: head(self.network_.encode(images)))
 
+    def traits(self, X: ArrayLike) -> NDArray[np.float32]:
+        """Compute what tells known samples from unknown ones: the fingerprint.
+
+        Parameters
+        ----------
+        X : array_like of shape (n_samples, n_rows, n_rows)
+            Samples.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, n_components)
+            As `transform` gives them.
+        """
+        return self.transform(X)
+
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float32]:
         """Make each sample again from its fingerprint, scaled to mean 0 and spread 1.
 

@@ -6,7 +6,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import (  # type: ignore[import-untyped] # comes with scikit-learn
     threadpool_limits,
@@ -15,8 +14,10 @@ from threadpoolctl import (  # type: ignore[import-untyped] # comes with scikit-
 from ainerd_bluesky.ml.autoencoder import DynamicsAutoencoder, torch_threads
 from ainerd_bluesky.ml.calibration import calibrated, fit_latent, measure
 from ainerd_bluesky.ml.classifier import LatentClassifier
+from ainerd_bluesky.ml.map_features import signal_to_noise
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE
 from ainerd_bluesky.ml.measured_maps import MeasuredGroups
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.ml.published import PublishedAutoencoder
 from ainerd_bluesky.ml.simulated_maps import MapSet, simulate_map_set
 from ainerd_bluesky.ml.simulated_scenes import SceneSet, simulate_scenes
@@ -63,7 +64,7 @@ class TrainingConfig(_AnyConfig):
 
     name: Name = "ainerd-xpcs"
     """Name of the model and of its files."""
-    version: Version = "2.1"
+    version: Version = "2.2"
     """Version of the model."""
     n_maps: Annotated[int, Field(ge=90)] = 18000
     """Maps to learn from, two of each scene."""
@@ -133,6 +134,8 @@ class TrainedBundle:
         Fitted.
     latent : LatentClassifier
         Calibrated.
+    known : KnownMaps
+        Of what was learned from.
     figures : dict
         Measured on maps that nothing was learned from.
     n_measured : int
@@ -142,6 +145,7 @@ class TrainedBundle:
     config: AnyConfig
     autoencoder: DynamicsAutoencoder | PublishedAutoencoder
     latent: LatentClassifier
+    known: KnownMaps
     figures: dict[str, Any]
     n_measured: int = 0
 
@@ -190,21 +194,33 @@ def train(
             n_clusters=config.n_clusters,
             random_state=config.seed,
         )
-        latent = calibrated(
-            latent, *_described(autoencoder, calibrate), calibrate.labels
+        scores = autoencoder.scores(calibrate.samples)
+        latent = calibrated(latent, scores, calibrate.labels)
+        report("know", 0, 1)
+        known = _known(autoencoder, scenes, measured, calibrate)
+        report("know", 1, 1)
+        Z, scores = (
+            autoencoder.transform(test.samples),
+            autoencoder.scores(test.samples),
         )
-        figures = measure(
-            latent, *_described(autoencoder, test), test.labels, test.signal_to_noise
-        )
+        figures = measure(latent, Z, scores, test.labels, test.signal_to_noise)
     n_measured = 0 if measured is None else len(measured.samples)
-    return TrainedBundle(config, autoencoder, latent, figures, n_measured)
+    return TrainedBundle(config, autoencoder, latent, known, figures, n_measured)
 
 
-def _described(
-    autoencoder: DynamicsAutoencoder | PublishedAutoencoder, maps: MapSet
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Compute fingerprints and class scores."""
-    return autoencoder.transform(maps.samples), autoencoder.scores(maps.samples)
+def _known(
+    autoencoder: DynamicsAutoencoder | PublishedAutoencoder,
+    scenes: SceneSet,
+    measured: MeasuredGroups | None,
+    calibrate: MapSet,
+) -> KnownMaps:
+    maps = [*scenes.samples.transpose(1, 0, 2, 3)]
+    maps += [] if measured is None else [measured.samples]
+    return KnownMaps.fit(
+        np.concatenate([autoencoder.traits(each) for each in maps]),
+        autoencoder.traits(calibrate.samples),
+        signal_to_noise(calibrate.samples),
+    )
 
 
 def _simulate(

@@ -38,6 +38,8 @@ TINY = {
     "n_maps": 90, "n_held_out": 90, "n_epochs": 2, "n_steps": 2, "batch_size": 8,
     "n_threads": 1,
 }  # fmt: skip
+VERSION = load_model("shipped").version
+OWN_VERSION = f"{VERSION}-own.1"
 NEEDED = {"learn": 6, "watch": 2, "judge": 3}
 
 
@@ -127,7 +129,7 @@ def tuned_as(trained, monkeypatch):
         figure = Figure("agreement", 1.0, 1.0 + gain, 0.1, 3, is_higher_better=True)
         tuned = replace(
             first,
-            parent=Model(None, None, {**first.parent.card, "name": model_name}),
+            parent=Model(None, None, None, {**first.parent.card, "name": model_name}),
             comparison=Comparison((figure,), (), 0.9, 3, 3),
         )
         monkeypatch.setattr(retraining, "read_own_maps", lambda *_, **__: done.maps)
@@ -139,14 +141,14 @@ def tuned_as(trained, monkeypatch):
 def test_the_result_is_a_candidate_and_production_stays(trained, catalog, name):
     done, _ = trained
     registry = open_registry(catalog)
-    assert (done.version.stage, done.version.version) == ("candidate", "2.1-own.1")
+    assert (done.version.stage, done.version.version) == ("candidate", OWN_VERSION)
     assert done.version.history[-1].who == "bob"
     assert done.version.history[-1].why == done.comparison.sentence
-    assert registry.production(name).version == "2.1"
+    assert registry.production(name).version == VERSION
 
 
 def test_its_card_holds_data_recipe_and_comparison(trained, sample, name, catalog):
-    card = open_registry(catalog).version(name, "2.1-own.1").card
+    card = open_registry(catalog).version(name, OWN_VERSION).card
     notes = card["fine_tuning"]
     assert notes["query"] == f"sample={sample}"
     assert notes["n_runs"] == NEEDED
@@ -154,7 +156,7 @@ def test_its_card_holds_data_recipe_and_comparison(trained, sample, name, catalo
     assert notes["recipe"]["n_epochs"] == 2
     assert notes["comparison"]["n_runs"] == NEEDED["judge"]
     assert card["parent"] == {
-        "name": name, "version": "2.1", "sha256": load_model("shipped").sha256,
+        "name": name, "version": VERSION, "sha256": load_model("shipped").sha256,
     }  # fmt: skip
 
 
@@ -187,8 +189,10 @@ def test_the_same_weights_are_not_registered_twice(
     tuned_as("better", name)
     wanted = Retraining(query=f"sample={sample}", model=name, recipe=TINY)
     again = retrain(catalog, wanted, tmp_path)
-    assert again.version.version == "2.1-own.1"
-    assert [path.name for path in tmp_path.glob(f"{name}*")] == [f"{name}-2.1-own.1"]
+    assert again.version.version == OWN_VERSION
+    assert [path.name for path in tmp_path.glob(f"{name}*")] == [
+        f"{name}-{OWN_VERSION}"
+    ]
     assert len(open_registry(catalog).versions(name)) == 2
 
 
@@ -293,7 +297,7 @@ def test_the_command_tells_the_verdict_and_what_to_do(
     for words in (
         "On 3 held-out runs (3 maps) the candidate is better than the model",
         "1 maps were left out: 1 too short",
-        f'ainerd model promote {name} 2.1-own.1 --why "..."',
+        f'ainerd model promote {name} {OWN_VERSION} --why "..."',
     ):
         assert words in done.stdout.replace("\n", " ")
 
@@ -369,13 +373,13 @@ def test_the_flow_trains_and_leaves_its_figures(
     tuned_as("better", name)
     file = beamline_file(f"registry:{name}")
     done = train_model(f"sample={sample}", file, recipe=TINY)
-    assert (done["stage"], done["version"]) == ("candidate", "2.1-own.1")
+    assert (done["stage"], done["version"]) == ("candidate", OWN_VERSION)
     with get_client(sync_client=True) as client:
         found = {artifact.key: artifact for artifact in client.read_artifacts()}
     assert found["ainerd-training-curves"].data.startswith("data:image/png;base64,")
     [row] = json.loads(found["ainerd-training-figures"].data)
     assert row["outcome"] == "better"
-    assert "2.1-own.1: better" in found["ainerd-training"].data
+    assert f"{OWN_VERSION}: better" in found["ainerd-training"].data
     assert "ainerd-training-progress" in found
 
 

@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import pytest
 
 pytest.importorskip("torch")
@@ -5,6 +7,7 @@ pytest.importorskip("torch")
 import torch
 
 from ainerd_bluesky.errors import ModelError
+from ainerd_bluesky.files import replaced
 from ainerd_bluesky.ml import checkpoints
 from ainerd_bluesky.ml.checkpoints import Checkpoint, Checkpoints
 
@@ -35,15 +38,17 @@ def test_the_last_checkpoint_comes_back_bit_by_bit(kept, tmp_path):
 @pytest.mark.parametrize("n_written", [0, 1])
 def test_a_crash_while_saving_leaves_the_one_before(kept, monkeypatch, n_written):
     kept.save("a", at(1))
-    write, left = checkpoints._write, [n_written]
+    left = [n_written]
 
-    def crash(path, content):
+    @contextmanager
+    def crash(path):
         if not left[0]:
             raise OSError("no space left")
         left[0] -= 1
-        write(path, content)
+        with replaced(path) as draft:
+            yield draft
 
-    monkeypatch.setattr(checkpoints, "_write", crash)
+    monkeypatch.setattr(checkpoints, "replaced", crash)
     with pytest.raises(OSError, match="no space"):
         kept.save("a", at(2))
     assert kept.load("a").facts == {"epoch": 1}

@@ -13,7 +13,7 @@ def test_show_prints_the_figures(tiny_folder):
     done = CliRunner().invoke(model_app, ["show", str(tiny_folder)])
 
     assert done.exit_code == 0
-    assert "tiny 2.1" in done.output
+    assert "tiny 2.2" in done.output
     assert "macro-F1" in done.output
     assert "oscillatory" in done.output
 

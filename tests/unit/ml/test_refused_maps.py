@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.ml.classifier import LatentClassifier, Model
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.vocabulary import DYNAMICS, Label
 from ainerd_bluesky.xpcs import check_map
 from ainerd_bluesky.xpcs.simulate.dynamics import draw_dynamics
@@ -14,8 +15,15 @@ LATENT = LatentClassifier(
     temperature=1.0,
     means=np.array([[-2.0], [2.0]], np.float32),
     whitening=np.eye(1, dtype=np.float32),
-    known_distances=np.array([1.0], np.float32),
     centers=np.zeros((1, 1), np.float32),
+)
+KNOWN = KnownMaps(
+    mean=np.zeros(1, np.float32),
+    axes=np.ones((1, 1), np.float32),
+    places=np.zeros((1, 1), np.int8),
+    steps=np.ones(1, np.float32),
+    signal_to_noise=np.ones(1, np.float32),
+    distances=np.ones(1, np.float32),
 )
 
 
@@ -28,11 +36,14 @@ class Mean:
     def scores(self, X):
         return np.concatenate([-self.transform(X), self.transform(X)], axis=1)
 
+    def traits(self, X):
+        return self.transform(X)
+
     def reconstruct(self, X):
         return X - 1.0
 
 
-MODEL = Model(Mean(), LATENT, {"name": "toy", "version": "1", "sha256": "ab"})
+MODEL = Model(Mean(), LATENT, KNOWN, {"name": "toy", "version": "1", "sha256": "ab"})
 
 
 def good_map(n_frames, noise, rng):

@@ -33,8 +33,9 @@ def test_same_seed_gives_the_same_weights(trained_again, tiny_folder, tmp_path):
     assert (tmp_path / "again" / "tiny.safetensors").read_bytes() == first
 
 
-def test_progress_names_both_stages(trained_again):
-    assert trained_again[1] == {"simulate": (225, 225), "train": (2, 2)}
+def test_progress_names_every_stage(trained_again):
+    stages = {"simulate": (225, 225), "train": (2, 2), "know": (1, 1)}
+    assert trained_again[1] == stages
 
 
 @pytest.mark.parametrize(

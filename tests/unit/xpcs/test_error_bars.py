@@ -112,7 +112,7 @@ def test_rates_by_age_lie_within_their_errors_two_times_in_three(regime, exponen
 @pytest.mark.parametrize("has_diagonal", [True, False], ids=["diagonal", "filled-in"])
 def test_rates_by_age_of_a_map_alone_have_honest_errors(regime, has_diagonal):
     fits = []
-    for counts in replicas(regime, 240):
+    for counts in replicas(regime, 120):
         two_time = two_time_map(counts)
         if not has_diagonal:
             np.fill_diagonal(two_time[:, 1:], np.diagonal(two_time, 1))

@@ -1,0 +1,167 @@
+"""How unlike everything known a map is."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["KnownMaps"]
+
+Floats = NDArray[np.float32]
+
+_MOST_AXES = 96
+_MOST_KNOWN = 16_000
+_N_NEIGHBOURS = 20
+_N_LIKE = 150
+# A plane through points that lie close together would reach far by chance.
+_STIFFNESS = 0.03
+_MOST_STEPS = 127
+_LEAST_STEP = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class KnownMaps:
+    """Maps that a model knows, by which it tells what it does not know.
+
+    The traits of known maps lie on a surface, because few things make a map: how fast,
+    how far, since when. A map is far from what is known if it lies far from the plane
+    through its nearest known neighbours [1]_, which sees between them too, where they
+    are sparse. Noise alone moves a map off the surface, so each is compared with
+    held-out maps of like signal to noise only.
+
+    Parameters
+    ----------
+    mean : ndarray of float32, shape (n_traits,)
+        Mean traits of the known maps.
+    axes : ndarray of float32, shape (n_traits, n_axes)
+        Directions in which they differ most.
+    places : ndarray of int8, shape (n_known, n_axes)
+        Their places along these axes, in steps.
+    steps : ndarray of float32, shape (n_axes,)
+        Length of a step along each axis.
+    signal_to_noise : ndarray of float32, shape (n_held_out,)
+        Of maps that nothing was learned from; rising.
+    distances : ndarray of float32, shape (n_held_out,)
+        How far they lie from what is known.
+
+    References
+    ----------
+    .. [1] S. T. Roweis and L. K. Saul, Nonlinear dimensionality reduction by locally
+       linear embedding, Science 290, 2323 (2000), for the weights of the neighbours.
+    """
+
+    mean: Floats
+    axes: Floats
+    places: NDArray[np.int8]
+    steps: Floats
+    signal_to_noise: Floats
+    distances: Floats
+
+    @classmethod
+    def fit(
+        cls, learned: Floats, held_out: Floats, signal_to_noise: NDArray[np.floating]
+    ) -> Self:
+        """Keep what is needed of maps.
+
+        Parameters
+        ----------
+        learned : ndarray of shape (n_learned, n_traits)
+            Traits of maps that the network learned from; of more than 16,000 these are
+            picked evenly.
+        held_out : ndarray of shape (n_held_out, n_traits)
+            Traits of maps that nothing was learned from.
+        signal_to_noise : ndarray of shape (n_held_out,)
+            Of these; see `map_features.signal_to_noise`.
+
+        Returns
+        -------
+        KnownMaps
+            The same for the same maps.
+        """
+        mean = learned.mean(axis=0)
+        rest = (learned - mean).astype(np.float64)
+        _, vectors = np.linalg.eigh(rest.T @ rest)
+        axes = vectors[:, ::-1][:, :_MOST_AXES].astype(np.float32)
+        n_known = min(_MOST_KNOWN, len(learned))
+        picked = np.linspace(0, len(learned) - 1, n_known).round().astype(int)
+        places = (learned[picked] - mean) @ axes
+        steps = np.maximum(np.abs(places).max(axis=0) / _MOST_STEPS, _LEAST_STEP)
+        order = np.argsort(signal_to_noise, kind="stable")
+        known = cls(
+            mean,
+            np.ascontiguousarray(axes),
+            np.round(places / steps).astype(np.int8),
+            steps.astype(np.float32),
+            np.asarray(signal_to_noise[order], np.float32),
+            np.zeros(len(order), np.float32),
+        )
+        distances = known.distances_of(held_out[order]).astype(np.float32)
+        return replace(known, distances=distances)
+
+    def distances_of(self, traits: Floats) -> NDArray[np.float64]:
+        """Compute how far maps lie from what is known.
+
+        Parameters
+        ----------
+        traits : ndarray of shape (n_maps, n_traits)
+            As the encoder gives them.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_maps,)
+            Distance from the plane through the twenty nearest known maps. A map has
+            the same bits alone or in company.
+        """
+        return np.array(
+            [
+                _distance_from_plane((row - self.mean) @ self.axes, *self._known)
+                for row in traits
+            ]
+        )
+
+    @cached_property
+    def _known(self) -> tuple[Floats, Floats]:
+        """Places of the known maps in full precision, and their squared lengths."""
+        places = self.places * self.steps
+        return places, np.square(places).sum(axis=1)
+
+    def novelty(
+        self, traits: Floats, signal_to_noise: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Compute the share of known maps of like noise that lie closer.
+
+        Parameters
+        ----------
+        traits : ndarray of shape (n_maps, n_traits)
+            As the encoder gives them.
+        signal_to_noise : ndarray of shape (n_maps,)
+            Of the maps.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_maps,)
+            0 (amid what is known) to 1 (farther off than every known map).
+        """
+        n_like = min(_N_LIKE, len(self.distances))
+        below, above = (
+            np.searchsorted(self.signal_to_noise, signal_to_noise, side)
+            for side in ("left", "right")
+        )
+        first = np.clip((below + above - n_like) // 2, 0, len(self.distances) - n_like)
+        like = self.distances[first[:, None] + np.arange(n_like)]
+        closer = like < self.distances_of(traits)[:, None]
+        return np.asarray(closer.mean(axis=1), np.float64)
+
+
+def _distance_from_plane(place: Floats, known: Floats, squares: Floats) -> float:
+    """Compute the distance from the plane through the nearest known places."""
+    n_near = min(_N_NEIGHBOURS, len(known))
+    near = np.argpartition(squares - 2 * (known @ place), n_near - 1)[:n_near]
+    offsets = (known[near] - place).astype(np.float64)
+    likeness = offsets @ offsets.T
+    # On top of copies of one known map all offsets are zero.
+    stiffness = _STIFFNESS * np.trace(likeness) / n_near or 1.0
+    weights = np.linalg.solve(likeness + stiffness * np.eye(n_near), np.ones(n_near))
+    return float(np.linalg.norm(weights @ offsets / weights.sum()))
