@@ -11,7 +11,6 @@ Floats = NDArray[np.float32]
 
 _MAX_STRIPE = 0.03
 _HOT_MAPS, _HOT_FRAMES, _HOT_HEIGHT = 0.15, 0.02, 0.3
-_OFFSET, _OFFSET_SHARE = 0.1, 0.7
 _LOST_SHARE = 0.05
 _LOST = (0.3, 1.0)
 
@@ -42,7 +41,13 @@ def disturbed(samples: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(changed + bump + bump.transpose(across), np.float32)
 
 
-def random_offsets(is_flat: Tensor, rng: torch.Generator) -> Tensor:
+def random_offsets(
+    is_flat: Tensor,
+    rng: torch.Generator,
+    *,
+    spread: float = 0.1,
+    share: float = 0.7,
+) -> Tensor:
     """Draw baselines that are off: a little in most maps, all of it in few.
 
     Parameters
@@ -51,6 +56,10 @@ def random_offsets(is_flat: Tensor, rng: torch.Generator) -> Tensor:
         Maps told by their level alone: they keep about the baseline they have.
     rng : torch.Generator
         Source of all chance.
+    spread : float
+        Standard deviation of the small offsets.
+    share : float
+        Share of the maps that have one.
 
     Returns
     -------
@@ -62,9 +71,9 @@ def random_offsets(is_flat: Tensor, rng: torch.Generator) -> Tensor:
     def draw() -> Tensor:
         return torch.rand(n_samples, generator=rng)
 
-    small = _OFFSET * torch.randn(n_samples, generator=rng)
+    small = spread * torch.randn(n_samples, generator=rng)
     small = torch.where(is_flat, small.clamp(-0.05, 0.05), small)
-    offset = small * (draw() < _OFFSET_SHARE)
+    offset = small * (draw() < share)
     low, high = _LOST
     lost = -(low + (high - low) * draw())
     is_lost = (draw() < _LOST_SHARE) & ~is_flat

@@ -38,7 +38,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
     """Fingerprint of two-time maps that keeps dynamics and drops noise.
 
     Two views of a scene, which differ in q, photons and pixels, learn to have one
-    kind; the decay tells how fast and how far correlation is lost; the shape are
+    kind; the decay tells how correlation is lost; the shape are
     coordinates from which the map can be made again. A class head learns words beside
     them: no label reaches the fingerprint.
 
@@ -81,7 +81,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
         n_decay: int = 6,
         width: int = 384,
         n_epochs: int = 30,
-        batch_size: int = 256,
+        batch_size: int = 128,
         learning_rate: float = 2e-3,
         class_weight: float = 1.0,
         random_state: int = 0,

@@ -1,4 +1,4 @@
-"""How fast and how far correlation decays, in numbers that noise hardly moves."""
+"""How correlation decays, in numbers that neither contrast, baseline nor noise move."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,10 +23,9 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 _N_SHORT = 2
-_LEAST_CONTRAST = 0.05
-_LOWEST, _HIGHEST = -0.5, 2.0
-# Baselines that are off by a tenth of the contrast count as noise, with this weight.
-_OFFSET, _OFFSET_WEIGHT = 0.1, 10.0
+# What hardly decays within the scan shows noise, and keeps a low profile.
+_LEAST_HEIGHT = 0.05
+_LOWEST, _HIGHEST = -1.5, 2.0
 # Directions in which few maps vary are not to be trusted.
 _SHRINKAGE = 0.2
 
@@ -59,9 +58,8 @@ class Spread:
 class DecaySpace(nn.Module):
     """Lag profiles, in the directions that tell dynamics apart best.
 
-    The profile of a map are its means along the diagonals in units of the contrast at
-    the shortest delays. Baseline 1 is no part of it, so that it shows how far a slow
-    decay has come.
+    The profile of a map are its means along the diagonals less their mean, in units of
+    what the shortest delays have of it: neither contrast nor baseline move it.
 
     Parameters
     ----------
@@ -88,7 +86,8 @@ class DecaySpace(nn.Module):
             Of the profiles that are to be told apart.
         """
         n_lags, n_decay = self.basis.shape
-        even = np.trace(spread.noise) / n_lags * np.eye(n_lags)
+        # Groups of one map show no noise: then any direction is as good.
+        even = (np.trace(spread.noise) / n_lags or 1.0) * np.eye(n_lags)
         noise = spread.noise + _SHRINKAGE * even
         # Noise has length one along each of them.
         _, vectors = eigh(spread.signal, noise)
@@ -102,21 +101,22 @@ class DecaySpace(nn.Module):
 
 
 def lag_profiles(samples: Tensor) -> Tensor:
-    """Average along the diagonals, in units of the contrast.
+    """Average along the diagonals, free of contrast and baseline.
 
     Parameters
     ----------
     samples : Tensor of shape (n_samples, size, size)
-        Maps with the baseline 1.
+        Maps.
 
     Returns
     -------
     Tensor of shape (n_samples, size - 1)
-        About 1 at short delays, 0 where the decay is over.
+        About 1 at short delays; the mean is 0.
     """
-    means = samples.flatten(1) @ _lag_weights(samples.shape[-1]) - 1
-    contrast = means[:, :_N_SHORT].mean(dim=1, keepdim=True)
-    return (means / contrast.clamp(min=_LEAST_CONTRAST)).clamp(_LOWEST, _HIGHEST)
+    means = samples.flatten(1) @ _lag_weights(samples.shape[-1])
+    rest = means - means.mean(dim=1, keepdim=True)
+    height = rest[:, :_N_SHORT].mean(dim=1, keepdim=True)
+    return (rest / height.clamp(min=_LEAST_HEIGHT)).clamp(_LOWEST, _HIGHEST)
 
 
 def spread_of_pairs(noisy: Tensor, clean: Tensor) -> Spread:
@@ -134,8 +134,8 @@ def spread_of_pairs(noisy: Tensor, clean: Tensor) -> Spread:
     Spread
         Noise is what keeps noisy maps from their truth.
     """
-    profiles, true = lag_profiles(noisy), lag_profiles(1 + clean)
-    noise = _second_moment(profiles - true) + _of_offsets(profiles)
+    profiles, true = lag_profiles(noisy), lag_profiles(clean)
+    noise = _second_moment(profiles - true)
     return Spread(_mean(true), noise, _second_moment(true - true.mean(dim=0)))
 
 
@@ -162,17 +162,12 @@ def spread_of_groups(noisy: Tensor, groups: NDArray[np.int64]) -> Spread:
     n_free = max(len(profiles) - len(means), 1)
     within = len(profiles) / n_free * _second_moment(profiles - means[members])
     between = _second_moment(means - means.mean(dim=0))
-    return Spread(_mean(means), within + _of_offsets(profiles), between)
+    return Spread(_mean(means), within, between)
 
 
 @lru_cache(maxsize=4)
 def _lag_weights(size: int) -> Tensor:
     return torch.tensor(feature_weights(size)[: size - 1]).T
-
-
-def _of_offsets(profiles: Tensor) -> Floats:
-    shift = (profiles + _OFFSET) / (1 + _OFFSET) - profiles
-    return _OFFSET_WEIGHT * _second_moment(shift)
 
 
 def _mean(profiles: Tensor) -> Floats:

@@ -7,12 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from ainerd_bluesky.ml.augmentation import random_offsets
-from ainerd_bluesky.ml.network import DynamicsNetwork
+from ainerd_bluesky.ml.network import STRUCTURE, DynamicsNetwork
 
 __all__ = ["MeasuredViews", "Recipe", "SceneViews", "learn"]
 
-_TEMPERATURE = 0.15
+_TEMPERATURE = 0.22
 _FEATURE_NOISE = 0.07
+# The kind shall not hang on how noisy a map is, nor on a baseline that is off.
+_STRUCTURE_NOISE = 0.5
+_KIND_OFFSET, _KIND_OFFSET_SHARE = 0.27, 1.0
 _MEASURED_WEIGHT = 0.7
 _MEASURED_PER_SCENE = 0.25
 _WEIGHT_DECAY = 1e-2
@@ -83,9 +86,14 @@ class MeasuredViews:
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
-    """Inputs of first views, then of second ones; scenes before measured maps."""
+    """Inputs of first views, then of second ones; scenes before measured maps.
 
-    inputs: Tensor
+    The kind sees more disturbances than the class head, which needs the level and the
+    noise to tell some words.
+    """
+
+    of_kind: Tensor
+    of_words: Tensor
     classes: Tensor
     n_scenes: int
 
@@ -155,19 +163,33 @@ def _batches(
     order = torch.randperm(len(scenes), generator=rng)
     for chosen in torch.split(order, batch_size):
         features, classes = _drawn_scenes(scenes, chosen, rng)
-        is_flat = scenes.is_flat[chosen]
-        offsets = random_offsets(torch.cat([is_flat, is_flat]), rng)
-        first, second = offsets.chunk(2)
+        is_flat = scenes.is_flat[chosen].repeat(2)
+        wide = random_offsets(
+            is_flat, rng, spread=_KIND_OFFSET, share=_KIND_OFFSET_SHARE
+        )
+        offsets = [wide, random_offsets(is_flat, rng)]
         if measured is not None:
             n_groups = max(2, round(_MEASURED_PER_SCENE * len(chosen)))
             more = _drawn_groups(measured, n_groups, rng)
             features = torch.cat([features, more], dim=1)
-            # Their level is all that tells how far a slow decay has come.
-            none = torch.zeros((more.shape[1], 1))
-            first, second = torch.cat([first, none]), torch.cat([second, none])
-        inputs = network.prepare(features.flatten(0, 1), torch.cat([first, second]))
-        noise = torch.randn(inputs.shape, generator=rng)
-        yield _Batch(inputs + _FEATURE_NOISE * noise, classes, len(chosen))
+            offsets = [_with_none(offset, more.shape[1]) for offset in offsets]
+        # At once, so that both are normalised alike.
+        inputs = network.prepare(
+            features.flatten(0, 1).repeat(len(offsets), 1), torch.cat(offsets)
+        )
+        inputs = inputs + _FEATURE_NOISE * torch.randn(inputs.shape, generator=rng)
+        of_kind, of_words = inputs.chunk(len(offsets))
+        of_kind[:, STRUCTURE] += _STRUCTURE_NOISE * torch.randn(
+            len(of_kind), generator=rng
+        )
+        yield _Batch(of_kind, of_words, classes, len(chosen))
+
+
+def _with_none(offsets: Tensor, n_measured: int) -> Tensor:
+    """Leave measured maps as they are: their baselines are off as it is."""
+    none = torch.zeros((n_measured, 1))
+    first, second = offsets.chunk(2)
+    return torch.cat([first, none, second, none])
 
 
 def _drawn_scenes(
@@ -194,14 +216,14 @@ def _drawn_groups(
 
 
 def _loss(network: DynamicsNetwork, batch: _Batch, class_weight: float) -> Tensor:
-    kinds = batch.halves(network.kind(batch.inputs))
+    kinds = batch.halves(network.kind(batch.of_kind))
     n_scenes = batch.n_scenes
     loss = _contrast(*(kind[:n_scenes] for kind in kinds))
     if len(kinds[0]) > n_scenes:
         loss = loss + _MEASURED_WEIGHT * _contrast(*(kind[n_scenes:] for kind in kinds))
     if class_weight == 0:
         return loss
-    views = torch.cat([half[:n_scenes] for half in batch.halves(batch.inputs)])
+    views = torch.cat([half[:n_scenes] for half in batch.halves(batch.of_words)])
     wanted = torch.cat([batch.classes, batch.classes])
     of_class = nn.functional.cross_entropy(network.head(views), wanted)
     return loss + class_weight * of_class

@@ -6,13 +6,16 @@ from torch import Tensor, nn
 from ainerd_bluesky.ml.decay import DecaySpace
 from ainerd_bluesky.ml.map_features import N_LEVELS
 
-__all__ = ["DynamicsNetwork"]
+__all__ = ["STRUCTURE", "DynamicsNetwork"]
 
 DECAY_SCALE = 0.15
 """Weight of the decay in distances of fingerprints, where noise has length one."""
 
 SHAPE_SCALE = 0.004
 """Weight of the shape in distances of fingerprints, beside a kind of length one."""
+
+STRUCTURE = -5
+"""Column of `DynamicsNetwork.prepare` that tells signal from noise."""
 
 _N_RATIOS = 2
 _DROPOUT = 0.15
@@ -28,7 +31,7 @@ class DynamicsNetwork(nn.Module):
     """Fingerprint in three parts that no label shapes, and a class head of its own.
 
     The kind of dynamics is a point on a sphere, the same for scenes that differ in
-    rate and noise only; the decay tells how fast and how far correlation is lost; the
+    rate and noise only; the decay tells how correlation is lost; the
     shape is the map in the directions in which clean maps differ most, and gives the
     map back. The class head starts from the features again, so that words change
     nothing in the latent.

@@ -75,12 +75,12 @@ class TrainingConfig(_AnyConfig):
     n_kind: Annotated[int, Field(ge=2)] = 24
     """Components of the fingerprint that tell kinds of dynamics apart."""
     n_decay: Annotated[int, Field(ge=1)] = 6
-    """Components that tell how fast and how far correlation decays."""
+    """Components that tell how correlation decays."""
     n_shape: Annotated[int, Field(ge=2)] = 34
     """Components that the map can be made of again."""
     width: Annotated[int, Field(ge=4)] = 384
     """Units of the network's hidden layers."""
-    batch_size: Annotated[int, Field(ge=8)] = 256
+    batch_size: Annotated[int, Field(ge=8)] = 128
     """Scenes per step."""
     learning_rate: Annotated[float, Field(gt=0)] = 2e-3
     """Highest rate of the one-cycle schedule."""

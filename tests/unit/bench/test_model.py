@@ -27,8 +27,10 @@ from ainerd_bluesky.bench.model_steadiness import (
     CHANGES,
     draw_clear_maps,
     relative_shift,
+    steadiness_rows,
 )
 from ainerd_bluesky.bench.representations import BASELINES
+from ainerd_bluesky.ml import load_model
 from ainerd_bluesky.ml.measured_maps import ChxCrops
 
 CARD = {"name": "toy", "version": "1", "sha256": "ab" * 32, "training": {}}
@@ -174,3 +176,9 @@ def test_figure_that_there_is_not_is_null_in_json():
 
     assert content["rows"][0]["value"] is None
     assert content["rows"][0]["is_met"] is None
+
+
+def test_what_is_no_dynamics_hardly_moves_the_fingerprint():
+    rows = steadiness_rows(load_model("shipped"), draw_clear_maps(160, 1))
+
+    assert {row.subject: row.value for row in rows if not row.is_met} == {}
