@@ -52,7 +52,7 @@ browser:  ## install Chromium, for the slow tests of pages
 	  || echo "no chromium, and it could not be installed: its tests are skipped"
 
 test: $(VENV)/.developer redis  ## run the tests (add ARGS="-m slow" for the slow ones)
-	$(BIN)/pytest --numprocesses=auto $(ARGS)
+	$(BIN)/pytest --numprocesses=auto --dist=worksteal $(ARGS)
 
 lint: $(VENV)/.developer  ## check format, style, types and layers
 	$(BIN)/ruff format --check .

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -242,9 +243,13 @@ def _processes(n_processes: int) -> Iterator[Spread]:
     if n_processes == 1:
         yield lambda function, jobs: map(partial(_alone, function), jobs)
         return
-    # A fork would inherit threads that the parent's libraries have started.
-    with get_context("spawn").Pool(n_processes) as pool:
-        yield lambda function, jobs: pool.imap(partial(_alone, function), jobs)
+    # A fork would inherit threads that the parent's libraries have started. An executor
+    # ends its processes in order, where a pool kills them, and says when one has died.
+    with ProcessPoolExecutor(n_processes, get_context("spawn")) as executor:
+        try:
+            yield lambda function, jobs: executor.map(partial(_alone, function), jobs)
+        finally:
+            executor.shutdown(cancel_futures=True)
 
 
 def _alone(function: Callable[[Job], Result], job: Job) -> Result:
