@@ -240,7 +240,7 @@ class DynamicsAutoencoder(TransformerMixin, BaseEstimator):  # type: ignore[misc
 
         Returns
         -------
-        ndarray of float32, shape (n_samples, width)
+        ndarray of float32, shape (n_samples, 2 * width)
             See `DynamicsNetwork.traits`.
         """
         check_is_fitted(self, "network_")

@@ -23,7 +23,7 @@ from ainerd_bluesky.ml.training import PublishedConfig, TrainedBundle, TrainingC
 
 __all__ = ["FORMAT_VERSION", "SHIPPED", "load_model", "save_bundle"]
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 """Version of the layout of card and tensors."""
 
 SHIPPED = Path(__file__).parent / "weights"

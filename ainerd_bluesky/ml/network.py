@@ -107,7 +107,7 @@ class DynamicsNetwork(nn.Module):
         return prepared
 
     def traits(self, inputs: Tensor) -> Tensor:
-        """Compute what the class head looks at first.
+        """Compute what the class head looks at first, and what passes of it.
 
         Parameters
         ----------
@@ -116,11 +116,13 @@ class DynamicsNetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_samples, width)
-            Of length one. Words decided what is worth looking at, yet none is told
-            here: what is like nothing known stays so.
+        Tensor of shape (n_samples, 2 * width)
+            Both of length one. Words decided what is worth looking at, yet none is
+            told here: what is like nothing known stays so.
         """
-        return nn.functional.normalize(self.head[:2](inputs), dim=1)
+        seen = self.head[:2](inputs)
+        both = [nn.functional.normalize(each, dim=1) for each in (seen, seen.relu())]
+        return torch.cat(both, dim=1)
 
     def fingerprint(self, samples: Tensor, inputs: Tensor) -> Tensor:
         """Compute kind, decay and shape side by side.

@@ -19,6 +19,9 @@ _N_LIKE = 150
 _STIFFNESS = 0.03
 _MOST_STEPS = 127
 _LEAST_STEP = 1e-9
+# Traits are of length one, and kept in steps: what is shorter is nothing.
+_LEAST_DISTANCE = 1e-6
+_LEAST_SPREAD = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +53,8 @@ class KnownMaps:
     ----------
     .. [1] S. T. Roweis and L. K. Saul, Nonlinear dimensionality reduction by locally
        linear embedding, Science 290, 2323 (2000), for the weights of the neighbours.
+    .. [2] J. Lei et al., Distribution-free predictive inference for regression, J. Am.
+       Stat. Assoc. 113, 1094 (2018), section 5.2: scores divided by their local spread.
     """
 
     mean: Floats
@@ -130,7 +135,7 @@ class KnownMaps:
     def novelty(
         self, traits: Floats, signal_to_noise: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """Compute the share of known maps of like noise that lie closer.
+        """Compute the share of known maps that lie closer, for their noise.
 
         Parameters
         ----------
@@ -144,15 +149,37 @@ class KnownMaps:
         ndarray of float64, shape (n_maps,)
             0 (amid what is known) to 1 (farther off than every known map).
         """
+        oddness = self._oddness(self.distances_of(traits), signal_to_noise)
+        closer = np.searchsorted(self._known_oddness, oddness, "left")
+        return np.asarray(closer / len(self._known_oddness), np.float64)
+
+    @cached_property
+    def _known_oddness(self) -> NDArray[np.float64]:
+        """How odd the held-out maps are; rising."""
+        return np.sort(
+            self._oddness(self.distances.astype(np.float64), self.signal_to_noise)
+        )
+
+    def _oddness(
+        self, distances: NDArray[np.float64], signal_to_noise: NDArray[np.floating]
+    ) -> NDArray[np.float64]:
+        """Compute by how many standard deviations distances are longer than usual.
+
+        Of logarithms, for distances of maps with much noise spread as widely as long.
+        """
         n_like = min(_N_LIKE, len(self.distances))
         below, above = (
             np.searchsorted(self.signal_to_noise, signal_to_noise, side)
             for side in ("left", "right")
         )
         first = np.clip((below + above - n_like) // 2, 0, len(self.distances) - n_like)
-        like = self.distances[first[:, None] + np.arange(n_like)]
-        closer = like < self.distances_of(traits)[:, None]
-        return np.asarray(closer.mean(axis=1), np.float64)
+        like = _logarithm(self.distances[first[:, None] + np.arange(n_like)])
+        spread = np.maximum(like.std(axis=1), _LEAST_SPREAD)
+        return np.asarray((_logarithm(distances) - like.mean(axis=1)) / spread)
+
+
+def _logarithm(distances: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.log(np.maximum(distances.astype(np.float64), _LEAST_DISTANCE))
 
 
 def _distance_from_plane(place: Floats, known: Floats, squares: Floats) -> float:

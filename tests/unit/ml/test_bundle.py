@@ -81,7 +81,7 @@ def test_file_of_another_kind_with_the_right_hash(tiny_folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 99}, "format version 99, this release reads 4"),
+        ({"format_version": 99}, "format version 99, this release reads 5"),
         ({"format_version": 2}, "format version 2, .*or train one with"),
         ({"format_version": None}, "is no model card"),
         ({"sha256": None}, "lacks .'sha256'"),

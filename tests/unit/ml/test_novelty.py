@@ -72,6 +72,20 @@ def test_maps_are_compared_with_those_of_like_noise():
     assert as_clean.min() == 1.0
 
 
+@pytest.mark.parametrize("noise", [0.005, 0.1])
+def test_novelty_of_known_dynamics_is_even_whatever_the_noise(noise):
+    parts = [on_a_surface(600, 8, 0.005), on_a_surface(600, 9, 0.1)]
+    held_out, ratio = np.concatenate(parts), np.repeat([100.0, 2.0], 600)
+    known = KnownMaps.fit(on_a_surface(2000, 0, 0.005), held_out, ratio)
+
+    like = np.full(600, 100.0 if noise < 0.1 else 2.0)
+    novelty = known.novelty(on_a_surface(600, 10, noise), like)
+
+    np.testing.assert_allclose(
+        np.quantile(novelty, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.08
+    )
+
+
 def test_a_map_has_the_same_bits_alone_and_in_company():
     known, maps = known_maps(), on_a_surface(20, 7, 0.3)
     ratio = np.ones(20)
