@@ -52,11 +52,14 @@ class CampaignDecision:
         Complete, the run's uid included.
     time : float
         When the run began, in seconds since 1970.
+    other_sample : str
+        What was measured in place of the choice, where a person wanted that.
     """
 
     campaign: str
     decision: Decision
     time: float
+    other_sample: str = ""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -76,9 +79,14 @@ class CampaignDecision:
         Raises
         ------
         SelectionError
-            If campaign, key or run could not be a name each, or the decision is larger
-            than metadata may be.
+            If campaign, key or run could not be a name each, the decision is larger
+            than metadata may be, or the run measured something else.
         """
+        if self.other_sample:
+            raise SelectionError(
+                f"it chose {self.decision.chosen!r}, and a person had "
+                f"{self.other_sample!r} measured in its place"
+            )
         for name in (self.campaign, self.decision.key, self.decision.run_uid):
             _check_name(name)
         n_characters = len(json.dumps(self.facts))
@@ -138,7 +146,10 @@ def decision_from_start(start: Mapping[str, Any]) -> CampaignDecision | None:
     begun = start.get("time") or 0.0
     try:
         return CampaignDecision(
-            str(start.get("campaign") or ""), decision, float(begun)
+            str(start.get("campaign") or ""),
+            decision,
+            float(begun),
+            _other_sample(start),
         )
     except (TypeError, ValueError) as error:
         raise SelectionError(f"a run cannot begin at {begun!r}") from error
@@ -237,6 +248,14 @@ class DecisionsPublisher:
             return campaign
         catalog = ensure_container(self._root, self._path, DECISIONS_CATALOG)
         return create_container(catalog, name, specs=[DECISIONS])
+
+
+def _other_sample(start: Mapping[str, Any]) -> str:
+    """Return the sample of a run, if an agent wanted another; people edit its items."""
+    agent = start.get("agent")
+    wanted = agent.get("sample") if isinstance(agent, Mapping) else None
+    measured = start.get("sample")
+    return "" if None in (wanted, measured) or wanted == measured else str(measured)
 
 
 def _check_types(decision: Decision) -> None:

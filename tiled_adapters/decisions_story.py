@@ -47,6 +47,8 @@ class DecisionStory:
     stop : mapping or None
         Stop document of the run; empty if it has not ended, None if the run is not in
         the catalog.
+    other_sample : str
+        What was measured in place of the choice, where a person wanted that.
     """
 
     run_uid: str
@@ -56,6 +58,7 @@ class DecisionStory:
     is_published: bool
     result: Mapping[str, Any]
     stop: Mapping[str, Any] | None
+    other_sample: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the story as JSON values."""
@@ -70,6 +73,7 @@ class DecisionStory:
             "confidence": self.result.get("confidence"),
             "quality_reasons": list(quality.get("reasons") or ()),
             "exit_status": (self.stop or {}).get("exit_status"),
+            "other_sample": self.other_sample or None,
         }
 
 
@@ -119,6 +123,7 @@ def find_story(
         is_published=is_published,
         result=_summary(root, results, uid),
         stop=documents.get("stop") or {},
+        other_sample=made.other_sample,
     )
 
 
@@ -134,9 +139,10 @@ def tell_story(story: DecisionStory) -> list[str]:
     -------
     list of str
         What was chosen out of how many, the selector's reason, what was known then,
-        and what the run gave; one sentence each.
+        what a person measured in its place if so, and what the run gave; one sentence
+        each.
     """
-    decision = story.decision
+    decision, other = story.decision, story.other_sample
     known = ", ".join(f"{name} {value:.3g}" for name, value in decision.values.items())
     n_known = _count(decision.n_observations, "result")
     place = ", ".join(f"{name} {at:g}" for name, at in decision.coordinates.items())
@@ -146,6 +152,7 @@ def tell_story(story: DecisionStory) -> list[str]:
         f"{decision.number} of {story.campaign or 'no campaign'}.",
         decision.reason,
         f"Known then: {n_known}" + (f"; {known}." if known else "."),
+        *([f"A person had {other} measured in its place."] if other else []),
         _outcome(story),
     ]
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ainerd_bluesky.agents.protocols import Item, Mark
 from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.json_values import as_json
 from ainerd_bluesky.selection import Candidate, Decision
 
 __all__ = ["PlanTemplate", "decision_meta", "items_by_key", "read_mark"]
@@ -97,7 +98,13 @@ class PlanTemplate:
         return {**self.arguments, self.sample_argument: sample, **conditions}
 
 
-def decision_meta(agent: str, campaign: str, decision: Decision) -> dict[str, Any]:
+def decision_meta(
+    agent: str,
+    campaign: str,
+    decision: Decision,
+    template: PlanTemplate,
+    arguments: Mapping[str, Any],
+) -> dict[str, Any]:
     """Return what an item carries into the start document of its run.
 
     Parameters
@@ -108,14 +115,25 @@ def decision_meta(agent: str, campaign: str, decision: Decision) -> dict[str, An
         What it works for.
     decision : Decision
         What the item carries out.
+    template : PlanTemplate
+        Plan of the item.
+    arguments : mapping of str to Any
+        From `template.fill`.
 
     Returns
     -------
     dict
-        JSON values under `agent`, `campaign` and `decision`.
+        JSON values under `agent`, `campaign` and `decision`. What the agent wanted
+        done stands there too, since people may edit the item.
     """
     return {
-        _AGENT: {"id": agent, "key": decision.key},
+        _AGENT: {
+            "id": agent,
+            "key": decision.key,
+            "sample": arguments[template.sample_argument],
+            "plan": template.name,
+            "arguments": as_json(arguments),
+        },
         "campaign": campaign,
         "decision": decision.as_json(),
     }
@@ -147,7 +165,14 @@ def read_mark(meta: object) -> Mark | None:
     if not isinstance(signed.get("id"), str):
         return None
     campaign, key = meta.get("campaign"), signed.get("key")
-    return Mark(signed["id"], str(campaign or ""), str(key or ""))
+    plan, arguments = signed.get("plan"), signed.get("arguments")
+    return Mark(
+        signed["id"],
+        str(campaign or ""),
+        str(key or ""),
+        str(plan or ""),
+        arguments if isinstance(arguments, Mapping) else {},
+    )
 
 
 def items_by_key(items: Iterable[Item], agent: str) -> dict[str, Item]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ainerd_bluesky.agents.items import PlanTemplate
 from ainerd_bluesky.agents.journal import Entry, Journal
 from ainerd_bluesky.agents.protocols import Results
 from ainerd_bluesky.agents.rules import AgentRules
@@ -30,6 +31,8 @@ class Lessons:
         Where labels come from.
     rules : AgentRules
         How long to wait, and from whom to learn.
+    template : PlanTemplate
+        Plan that measures a candidate.
     say : callable
         Told of what happened, in sentences.
     clock : callable
@@ -41,12 +44,14 @@ class Lessons:
         journal: Journal,
         results: Results,
         rules: AgentRules,
+        template: PlanTemplate,
         say: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
         self._results = results
         self._rules = rules
+        self._is_told_by_sample = not template.coordinate_arguments
         self._say = say
         self._clock = clock
         self._last_step = clock()
@@ -118,10 +123,17 @@ class Lessons:
         for summary in recent:
             run_uid = str(summary.get("run_uid"))
             entry = own.get(run_uid)
-            name = str(summary.get("sample")) if entry is None else entry.name
+            name = self._measured_by(summary) if entry is None else entry.name
             is_open = entry is not None and entry.state not in {"released", "removed"}
             if name in self._names and run_uid not in known and not is_open:
                 self._learn_beside(name, run_uid, summary)
+
+    def _measured_by(self, summary: Mapping[str, Any]) -> str:
+        """Name the candidate that a run of a person measured; empty if unsure."""
+        sample = str(summary.get("sample"))
+        unseen = {e.name for e in self._journal.of_state("measured") if not e.run_uids}
+        # Where a plan sets conditions, a person's scan of the sample had any.
+        return sample if self._is_told_by_sample or sample in unseen else ""
 
     def _learn_beside(
         self, name: str, run_uid: str, summary: Mapping[str, Any]

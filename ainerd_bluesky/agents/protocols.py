@@ -1,7 +1,7 @@
 """What an agent asks of a queue and of a catalog of results."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 __all__ = ["Item", "Mark", "Outcome", "Queue", "QueueView", "Report", "Results"]
@@ -21,11 +21,17 @@ class Mark:
         What it works for.
     key : str
         Of the decision that the item carries out; empty if there is none.
+    plan : str
+        Name of the plan as the agent added it.
+    arguments : mapping of str to Any
+        Of the plan as the agent added it; empty if that is not known.
     """
 
     agent: str
     campaign: str = ""
     key: str = ""
+    plan: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,10 @@ class Item:
     outcome : Outcome or None
         None before it ended. A waiting item that has one failed before and was put
         back by the server.
+    args : sequence
+        Arguments of the plan by their places.
+    kwargs : mapping of str to Any
+        Arguments of the plan by their names.
     """
 
     uid: str
@@ -78,6 +88,24 @@ class Item:
     user: str = ""
     mark: Mark | None = None
     outcome: Outcome | None = None
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether a person changed what an agent wanted done: it is theirs now."""
+        mark = self.mark
+        if mark is None or not mark.arguments:
+            return False
+        return bool(self.args) or (self.name, self.kwargs) != (
+            mark.plan,
+            mark.arguments,
+        )
+
+    @property
+    def agent(self) -> str:
+        """Id of the agent whose item it is; empty if it is a person's."""
+        return "" if self.mark is None or self.is_edited else self.mark.agent
 
 
 @dataclass(frozen=True)

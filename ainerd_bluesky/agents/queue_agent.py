@@ -23,8 +23,9 @@ class QueueAgent:
 
     Each step looks at the queue and the results first and does what follows from
     them, so a step after a crash is like any other. Only items of its own are ever
-    moved or removed. A decision stands in the journal before its item is added, and
-    is looked for in queue and history before it is added (again): none is added twice.
+    moved or removed; one that a person edits is that person's. A decision stands in
+    the journal before its item is added, and is looked for in queue and history before
+    it is added (again): none is added twice.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ class QueueAgent:
         self._candidates = {c.name: c for c in self._selector.candidates}
         self._template = template
         self._rules = rules
-        self._lessons = Lessons(journal, results, rules, self._say, clock)
+        self._lessons = Lessons(journal, results, rules, template, self._say, clock)
         self._n_failures = 0
         self._events: list[str] = []
         self._beaten: set[str] = set()
@@ -174,7 +175,7 @@ class QueueAgent:
     def _remove_rivals(self, view: QueueView) -> QueueView:
         """Take out what other agents have waiting; return how the queue is then."""
         rivals = [item for item in view.present if self._is_rival(item)]
-        self._beaten = {item.mark.agent for item in rivals if item.mark is not None}
+        self._beaten = {item.agent for item in rivals}
         waiting = [item.uid for item in rivals if item != view.running]
         if waiting:
             self._queue.remove(waiting)
@@ -187,15 +188,21 @@ class QueueAgent:
         """Know own items again: after a crash, and those that people edited."""
         # What has ended comes first: the server puts a copy of what failed back.
         items = [*view.history, *view.present]
-        uids = {item.uid for item in items}
-        known = items_by_key(items, self._journal.agent)
+        by_uid = {item.uid: item for item in items}
+        by_key = items_by_key(items, self._journal.agent)
         for entry in self._journal.of_state("planned", "queued"):
-            item = known.get(entry.decision.key)
-            if item is not None and entry.item_uid not in uids:
+            item = by_uid.get(entry.item_uid) or by_key.get(entry.decision.key)
+            if item is None:
+                continue
+            if item.is_edited:
+                self._journal.release(entry, "removed")
+                self._say(f"{entry.name}: a person changed its item, which is theirs")
+                continue
+            if entry.item_uid != item.uid:
                 entry.state, entry.item_uid = "queued", item.uid
                 self._say(f"{entry.name}: its item is in the queue already")
                 self._journal.save()
-            if view.running and view.running.uid == entry.item_uid != "":
+            if item == view.running:
                 self._note_beginning(entry)
 
     def _note_beginning(self, entry: Entry) -> None:
@@ -249,8 +256,7 @@ class QueueAgent:
         copies = [
             item.uid
             for item in view.waiting
-            if item.mark is not None
-            and item.mark.agent == self._journal.agent
+            if item.agent == self._journal.agent
             and item.outcome is not None
             and item.uid not in current
         ]
@@ -261,7 +267,7 @@ class QueueAgent:
     def _let_people_go_first(self, view: QueueView) -> None:
         own = self._own_uids()
         places = [i for i, item in enumerate(view.waiting) if item.uid in own]
-        people = [i for i, item in enumerate(view.waiting) if item.mark is None]
+        people = [i for i, item in enumerate(view.waiting) if not item.agent]
         if places and people and places[0] < people[-1]:
             self._queue.move_to_back([view.waiting[i].uid for i in places])
             self._say(f"moved {len(places)} item(s) behind those of people")
@@ -305,12 +311,12 @@ class QueueAgent:
         return None
 
     def _add(self, entry: Entry) -> None:
-        decision = entry.decision
-        entry.item_uid = self._queue.add(
-            self._template.name,
-            self._arguments(entry.name, decision.coordinates),
-            decision_meta(self._journal.agent, self._journal.campaign, decision),
+        journal, template, decision = self._journal, self._template, entry.decision
+        arguments = self._arguments(entry.name, decision.coordinates)
+        meta = decision_meta(
+            journal.agent, journal.campaign, decision, template, arguments
         )
+        entry.item_uid = self._queue.add(template.name, arguments, meta)
         entry.state = "queued"
         self._journal.save()
         self._say(f"added to the queue: {decision.reason}")
@@ -326,7 +332,7 @@ class QueueAgent:
         return {entry.item_uid for entry in self._journal.of_state("queued")}
 
     def _is_rival(self, item: Item) -> bool:
-        return item.mark is not None and item.mark.agent != self._journal.agent
+        return item.agent not in {"", self._journal.agent}
 
     def _require_no_rival(self, view: QueueView) -> None:
         """Give way to another agent, unless it came later and will do so itself."""
@@ -346,7 +352,7 @@ class QueueAgent:
 
     def _is_beaten(self, item: Item) -> bool:
         """Whether an item runs that was taken over too late to be removed."""
-        return item.mark is not None and item.mark.agent in self._beaten
+        return item.agent in self._beaten
 
     def _withdraw(self, view: QueueView) -> None:
         """Take own items out; they, and those that a rival removed, come later."""

@@ -168,6 +168,8 @@ def read_item(item: Mapping[str, Any]) -> Item:
         user=str(item.get("user", "")),
         mark=read_mark(item.get("meta")),
         outcome=outcome,
+        args=item.get("args") or (),
+        kwargs=item.get("kwargs") or {},
     )
 
 

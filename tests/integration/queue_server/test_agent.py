@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from tests.integration.queue_server.conftest import wait_for
+from tiled_adapters.decisions_story import find_story
 
 pytestmark = [
     pytest.mark.integration,
@@ -83,6 +84,35 @@ def test_a_crash_before_the_item_is_known_adds_nothing_twice(lab, start_agent):
     wait_for(lambda: "in the queue already" in agent.said(), "the item found again")
     agent.send(signal.SIGINT)
     assert len(marked(lab.order(), "crash")) == 1
+
+
+def test_an_item_that_a_person_edits_is_learned_as_what_was_measured(
+    lab, start_agent, catalog
+):
+    agent = start_agent(lab.campaign("edited", n_scans=1))
+    [own] = wait_for(lambda: marked(lab.order(), "edited"), "an item of the agent")
+    agent.send(signal.SIGINT)
+    chosen = own["kwargs"]["sample"]
+    other = "sample-08" if chosen != "sample-08" else "sample-07"
+    edited = {**own, "kwargs": {**own["kwargs"], "sample": other}}
+    lab.api.item_update(edited, replace=True)
+
+    agent = start_agent(lab.folder / "edited.toml")
+    wait_for(lambda: "a person changed its item" in agent.said(), "the edited item")
+    wait_for(lambda: len(marked(lab.order(), "edited")) == 2, "its next item")
+    lab.api.queue_autostart(True)
+    assert agent.wait() == 0, agent.said()
+
+    run_uid = lab.history()[-2]["result"]["run_uids"][0]
+    learned = {
+        event["run_uid"]: event["name"]
+        for event in journal(lab, "edited")["selector"]["events"]
+        if event["event"] == "observe"
+    }
+    assert learned[run_uid] == other
+    story = find_story(catalog, run_uid)
+    assert (story.decision.chosen, story.other_sample) == (chosen, other)
+    assert not story.is_published
 
 
 def test_ctrl_c_ends_it_and_its_items_stay(lab, start_agent):

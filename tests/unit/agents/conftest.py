@@ -53,7 +53,7 @@ class FakeQueue:
     def add(
         self, plan: str, arguments: Mapping[str, Any], meta: Mapping[str, Any]
     ) -> str:
-        item = self.put(plan, mark=read_mark(meta))
+        item = self.put(plan, mark=read_mark(meta), kwargs=dict(arguments))
         self.added.append({"plan": plan, "arguments": arguments, "meta": meta})
         if self.answers_lost:
             self.answers_lost -= 1
@@ -75,6 +75,14 @@ class FakeQueue:
         self.waiting.insert(len(self.waiting) if place is None else place, item)
         return item
 
+    def edit(self, **values: Any) -> Item:
+        """Change the first item as a person does: it gets a uid of its own."""
+        self.n_uids += 1
+        self.waiting[0] = replace(
+            self.waiting[0], uid=f"item-{self.n_uids}", user="operator", **values
+        )
+        return self.waiting[0]
+
     def start(self) -> Item:
         self.running = self.waiting.pop(0)
         return self.running
@@ -86,7 +94,9 @@ class FakeQueue:
         outcome = Outcome(status, (run_uid,), message)
         self.history.append(replace(self.running, outcome=outcome))
         if status in {"failed", "aborted", "halted"}:
-            self.put(self.running.name, 0, mark=self.running.mark, outcome=outcome)
+            self.n_uids += 1
+            copy = replace(self.running, uid=f"item-{self.n_uids}", outcome=outcome)
+            self.waiting.insert(0, copy)
         self.running = None
         return run_uid
 

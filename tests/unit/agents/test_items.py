@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -52,8 +53,16 @@ def test_an_axis_that_candidates_do_not_have_is_an_error():
 
 def test_a_signed_item_is_known_again_and_its_decision_can_be_read():
     [suggestion] = make_selector().suggest()
-    meta = decision_meta("peptide-1a", "peptide", suggestion.decision)
-    assert read_mark(meta) == Mark("peptide-1a", "peptide", suggestion.decision.key)
+    template = PlanTemplate("xpcs_scan", arguments={"roi": (1, 2)})
+    arguments = template.fill(suggestion.candidate, {})
+    meta = decision_meta(
+        "peptide-1a", "peptide", suggestion.decision, template, arguments
+    )
+    added = {"roi": [1, 2], "sample": suggestion.candidate.name}
+    assert read_mark(meta) == Mark(
+        "peptide-1a", "peptide", suggestion.decision.key, "xpcs_scan", added
+    )
+    assert meta["agent"]["sample"] == suggestion.candidate.name
     assert Decision.from_json(meta["decision"]) == suggestion.decision
 
 
@@ -64,6 +73,33 @@ def test_a_signed_item_is_known_again_and_its_decision_can_be_read():
 )
 def test_whatever_people_write_is_no_signature(meta):
     assert read_mark(meta) is None
+
+
+MARK = Mark("me", "c", "k", "xpcs_scan", {"sample": "A", "n_frames": 96})
+
+
+@pytest.mark.parametrize(
+    ("change", "agent"),
+    [
+        ({}, "me"),
+        ({"user": "operator", "uid": "2"}, "me"),
+        ({"kwargs": {"n_frames": 96.0, "sample": "A"}}, "me"),
+        ({"mark": Mark("me", "c", "k")}, "me"),
+        ({"mark": None}, ""),
+        ({"name": "count"}, ""),
+        ({"args": ("detector",)}, ""),
+        ({"kwargs": {"sample": "B", "n_frames": 96}}, ""),
+        ({"kwargs": {"sample": "A", "n_frames": 512}}, ""),
+        ({"kwargs": {"sample": "A"}}, ""),
+    ],
+    ids=[
+        "as added", "another uid", "the same numbers", "of a mark before", "a person's",
+        "plan", "place", "sample", "frames", "one less",
+    ],
+)  # fmt: skip
+def test_an_item_is_its_agents_until_a_person_changes_what_it_does(change, agent):
+    item = Item("1", "xpcs_scan", mark=MARK, kwargs=dict(MARK.arguments))
+    assert replace(item, **change).agent == agent
 
 
 def test_items_are_found_by_decision_and_agent():

@@ -330,10 +330,10 @@ def test_the_first_agent_stays_first_when_another_adds_behind_it(world):
 
 
 @pytest.mark.parametrize("place", ["waiting", "running", "ended"])
-def test_an_item_that_a_person_edits_stays_its_item(world, place):
+def test_an_item_that_a_person_saves_unchanged_stays_its_item(world, place):
     w = world(max_items=1)
     w.step()
-    w.queue.waiting = [replace(item, uid="edited") for item in w.queue.waiting]
+    w.queue.edit()
     if place != "waiting":
         w.queue.start()
     if place == "ended":
@@ -342,6 +342,84 @@ def test_an_item_that_a_person_edits_stays_its_item(world, place):
     expected = "labelled" if place == "ended" else "queued"
     assert w.journal.entries[0].state == expected
     assert len(w.queue.added) == (2 if place == "ended" else 1)
+
+
+@pytest.mark.parametrize("place", ["waiting", "running", "ended"])
+def test_an_item_that_a_person_edits_is_learned_as_what_was_measured(world, place):
+    w = world(max_items=1)
+    w.step()
+    [entry] = w.journal.entries
+    other = "S5" if entry.name != "S5" else "S4"
+    edited = w.queue.edit(kwargs={"sample": other})
+    run_uid = f"run-of-{edited.uid}"
+    if place != "waiting":
+        w.queue.start()
+    if place == "ended":
+        w.queue.end()
+    said = w.step().events
+    w.label(run_uid)
+    w.results.news = [summary(run_uid, sample=other)]
+    w.step()
+    assert f"{entry.name}: a person changed its item, which is theirs" in said
+    assert (entry.state, entry.run_uids) == ("removed", ())
+    seen = [(one.name, one.run_uid) for one in w.journal.selector.observations]
+    assert seen == [(other, run_uid)]
+    assert entry.name not in [item["arguments"]["sample"] for item in w.queue.added[1:]]
+
+
+def test_an_item_that_a_person_edits_is_never_moved_or_removed(world):
+    w = world(max_items=1)
+    w.step()
+    edited = w.queue.edit(kwargs={"sample": "water"}).uid
+    human = w.queue.put().uid
+    for _ in range(2):
+        w.step()
+    [own] = [item.uid for item in w.queue.waiting if item.agent]
+    assert w.queue.order == [edited, human, own]
+    w.queue.start()
+    w.queue.end("failed", "no beam")
+    w.step()
+    assert [item.name for item in w.queue.waiting] == [
+        "xpcs_scan",
+        "count",
+        "xpcs_scan",
+    ]
+    assert w.queue.waiting[0].outcome.message == "no beam"
+
+
+def test_an_item_that_a_person_edits_is_no_rivals(world):
+    w = world(max_items=1)
+    theirs = w.queue.put("xpcs_scan", mark=replace(RIVAL, arguments={"sample": "A"}))
+    w.agent.take_over()
+    w.step()
+    assert [item.uid for item in w.queue.waiting][:1] == [theirs.uid]
+    assert len(w.queue.waiting) == 2
+
+
+def test_a_plan_of_before_is_not_taken_for_one_that_a_person_edited(world):
+    w = world(max_items=1)
+    w.step()
+    w.template = PlanTemplate("xpcs_scan", arguments={"n_frames": 1024})
+    w.restart()
+    w.step()
+    assert w.journal.entries[0].state == "queued"
+
+
+@pytest.mark.parametrize(
+    ("coordinate_arguments", "n_expected"), [({}, 1), ({"x0": "temperature"}, 0)]
+)
+def test_where_a_plan_sets_conditions_a_sample_tells_no_candidate(
+    world, coordinate_arguments, n_expected
+):
+    w = world(max_items=1)
+    w.template = PlanTemplate("xpcs_scan", coordinate_arguments=coordinate_arguments)
+    w.restart()
+    w.step()
+    [entry] = w.journal.entries
+    w.queue.edit(kwargs={**w.queue.waiting[0].kwargs, "temperature": 99.0})
+    w.results.news = [summary(w.queue.measure(), sample=entry.name)]
+    w.step()
+    assert len(w.journal.selector.observations) == n_expected
 
 
 def test_a_run_whose_history_was_cleared_is_awaited_and_learned_by_its_sample(world):

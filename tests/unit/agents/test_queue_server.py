@@ -67,6 +67,8 @@ def test_an_item_of_the_history_has_its_outcome():
             "item_uid": "u1",
             "user": "ainerd-agent",
             "meta": {"agent": {"id": "gel-1", "key": "d1"}, "campaign": "gel"},
+            "args": [["detector"]],
+            "kwargs": {"sample": "A"},
             "result": {
                 "exit_status": "failed",
                 "run_uids": ["r1"],
@@ -76,6 +78,7 @@ def test_an_item_of_the_history_has_its_outcome():
         }
     )
     assert item.mark == Mark("gel-1", "gel", "d1")
+    assert (item.args, item.kwargs) == ([["detector"]], {"sample": "A"})
     assert item.outcome == Outcome("failed", ("r1",), "no beam")
 
 

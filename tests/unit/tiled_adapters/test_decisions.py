@@ -48,6 +48,29 @@ def test_a_start_document_gives_back_the_decision_with_its_run():
     assert made.path == "night/decision-000012-abababababab"
 
 
+@pytest.mark.parametrize(
+    ("agent", "sample", "other"),
+    [
+        ({"sample": "gel"}, "gel", ""),
+        ({"sample": "gel"}, "water", "water"),
+        ({"id": "before"}, "water", ""),
+        ("somebody", "water", ""),
+        (None, "water", ""),
+        ({"sample": "gel"}, None, ""),
+    ],
+)
+def test_a_sample_that_a_person_put_in_its_place_is_known(agent, sample, other):
+    made = decision_from_start({**start(), "agent": agent, "sample": sample})
+    assert made.other_sample == other
+
+
+def test_a_decision_whose_run_measured_something_else_is_not_kept():
+    edited = {"agent": {"sample": "gel"}, "sample": "water"}
+    made = decision_from_start({**start(), **edited})
+    with pytest.raises(SelectionError, match="'gel 40 °C', and a person had 'water'"):
+        DecisionsPublisher(None).publish(made)
+
+
 @pytest.mark.parametrize("start", [{"uid": "u"}, START], ids=["none", "null"])
 def test_a_run_that_no_selector_chose_has_no_decision(start):
     assert decision_from_start(start) is None

@@ -8,7 +8,7 @@ from tiled_adapters.decisions_story import DecisionStory, tell_story
 DONE = {"exit_status": "success"}
 
 
-def story(result=None, stop=DONE, **changes):
+def story(result=None, stop=DONE, other_sample="", **changes):
     values = {
         "number": 3,
         "chosen": "gel",
@@ -24,7 +24,9 @@ def story(result=None, stop=DONE, **changes):
         "state_hash": "0" * 64,
     }
     decision = Decision(**{**values, **changes})
-    return DecisionStory("u", "night", decision, "raw/u", False, result or {}, stop)
+    return DecisionStory(
+        "u", "night", decision, "raw/u", False, result or {}, stop, other_sample
+    )
 
 
 def test_a_choice_is_told_with_what_was_known():
@@ -77,6 +79,15 @@ def test_one_is_not_told_as_many():
 )
 def test_what_came_of_it_is_told(result, stop, sentence):
     assert tell_story(story(result, stop))[3] == sentence
+
+
+def test_what_a_person_measured_instead_is_told():
+    told = story({"label": "aging", "confidence": 0.9}, other_sample="water")
+    assert tell_story(told)[3:] == [
+        "A person had water measured in its place.",
+        "The run gave aging (0.90).",
+    ]
+    assert told.as_json()["other_sample"] == "water"
 
 
 def test_the_json_has_the_whole_decision_and_the_outcome():
