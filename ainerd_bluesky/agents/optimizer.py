@@ -79,7 +79,8 @@ class SelectorOptimizer:
         -------
         list of dict
             For each: `_id`, the name of its candidate; the sample, the coordinates,
-            and `decision`, a JSON text to be put into the start document.
+            and `decision`, a JSON text to be put into the start document, next to the
+            name of its `campaign`.
 
         Raises
         ------
