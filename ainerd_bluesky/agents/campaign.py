@@ -1,21 +1,25 @@
 """What a person wants found out: one TOML file, validated key by key."""
 
-import csv
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ainerd_bluesky.agents.candidates import (
+    AxisConfig,
+    CandidateConfig,
+    GridConfig,
+    read_candidates,
+)
 from ainerd_bluesky.agents.items import PlanTemplate
 from ainerd_bluesky.agents.rules import AgentRules
 from ainerd_bluesky.config import BeamlineConfig, load_beamline, load_toml
 from ainerd_bluesky.errors import ConfigError
 from ainerd_bluesky.profiles import beamline_path
 from ainerd_bluesky.selection import (
-    Axis,
     Candidate,
     Coverage,
     Novelty,
@@ -24,16 +28,16 @@ from ainerd_bluesky.selection import (
     StrategySelector,
     Uncertainty,
     WantedLabel,
+    WantedProperty,
     discovery,
     phase_boundary,
 )
 from ainerd_bluesky.vocabulary import DYNAMICS
 
 __all__ = [
-    "AxisConfig",
     "CampaignConfig",
-    "CandidateConfig",
     "PlanConfig",
+    "PropertyConfig",
     "SelectorConfig",
     "load_campaign",
 ]
@@ -45,7 +49,8 @@ _STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "uncertainty": Uncertainty,
     "coverage": Coverage,
 }
-_COLUMNS = ("name", "sample", "exposure")
+# Decisions stand below a node of this name.
+_NAME = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}$"
 
 
 class _Section(BaseModel):
@@ -72,18 +77,46 @@ class PlanConfig(_Section):
         )
 
 
+class PropertyConfig(_Section):
+    """A property of the dynamics that is to have a value."""
+
+    key: str = Field(min_length=1)
+    """Such as `relaxation_rate`, in 1/s, of the reference bin."""
+    target: float
+    """Wanted value."""
+    tolerance: float
+    """What counts as reached: in units of the property, or in decades if `is_log`."""
+    is_log: bool = False
+    """Whether to compare logarithms: rates and times span decades."""
+    exploration: float = 0.3
+    """Weight of what is not known against the chance to reach the target."""
+
+    @model_validator(mode="after")
+    def _check_property(self) -> "PropertyConfig":
+        self.make()
+        return self
+
+    def make(self) -> WantedProperty:
+        """Return the strategy that looks for it."""
+        return WantedProperty(**dict(self))
+
+
 class SelectorConfig(_Section):
     """How the next candidate is chosen."""
 
     strategy: Literal[
-        "discovery", "phase-boundary", "novelty", "uncertainty", "coverage", "wanted"
-    ] = "discovery"
+        "discovery", "phase-boundary", "novelty", "uncertainty", "coverage", "wanted",
+        "property",
+    ] = "discovery"  # fmt: skip
     """`discovery`: find rare dynamics. `phase-boundary`: where labels change.
-    `wanted`: the labels of `wanted`. The others by what they are called."""
+    `wanted`: the labels of `wanted`. `property`: the value of `property`. The others by
+    what they are called."""
     vocabulary: tuple[str, ...] = tuple(map(str, DYNAMICS))
     """Labels that results may have, besides `invalid`: a beamline's own words too."""
     wanted: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Weight of each label that is looked for."""
+    property: PropertyConfig | None = None
+    """Value that is looked for."""
     max_remeasures: Annotated[int, Field(ge=0)] = 1
     """How often a candidate is tried again that was refused or gave nothing."""
     cost_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -95,54 +128,29 @@ class SelectorConfig(_Section):
     def _check_wanted(self) -> "SelectorConfig":
         if (self.strategy == "wanted") != bool(self.wanted):
             raise ValueError("`wanted` names labels if the strategy is `wanted`")
+        if (self.strategy == "property") != (self.property is not None):
+            raise ValueError("`property` has a value if the strategy is `property`")
         return self
 
     def make(self) -> tuple[Strategy, SelectorSettings]:
         """Return strategy and settings of the selector."""
-        strategy = (
-            WantedLabel(self.wanted) if self.wanted else _STRATEGIES[self.strategy]()
-        )
         settings = SelectorSettings(
             max_remeasures=self.max_remeasures,
             cost_weight=self.cost_weight,
             random_state=self.random_state,
         )
-        return strategy, settings
-
-
-class AxisConfig(_Section):
-    """One coordinate of the candidates."""
-
-    name: str = Field(min_length=1)
-    """Such as `temperature`; a column of the candidates' file."""
-    low: float = -math.inf
-    """Nothing below is ever suggested."""
-    high: float = math.inf
-    """Nothing above is ever suggested."""
-    seconds_per_unit: Annotated[float, Field(ge=0)] = 0.0
-    """Time that a change takes."""
-    settle: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds to wait after any change."""
-
-
-class CandidateConfig(_Section):
-    """Something that can be measured."""
-
-    name: str = Field(min_length=1)
-    """Each has its own."""
-    coordinates: tuple[float, ...] = ()
-    """In the order and units of the axes."""
-    sample: str = ""
-    """As the stage knows it; empty: the name."""
-    exposure: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds of one measurement."""
+        if self.property is not None:
+            return self.property.make(), settings
+        if self.wanted:
+            return WantedLabel(self.wanted), settings
+        return _STRATEGIES[self.strategy](), settings
 
 
 class CampaignConfig(_Section):
     """Everything an agent needs to know of one campaign."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    """Stands in each run and decision."""
+    name: Annotated[str, Field(pattern=_NAME)]
+    """Stands in each run and decision: up to 100 letters, digits and . _ -"""
     beamline: str
     """Name of a beamline in the profiles, or its TOML file."""
     state: Path | None = None
@@ -163,15 +171,22 @@ class CampaignConfig(_Section):
     selector: SelectorConfig = SelectorConfig()
     axes: tuple[AxisConfig, ...] = ()
     candidates: tuple[CandidateConfig, ...] = ()
-    """What can be measured; or name a file."""
+    """What can be measured; or name a file, or a grid."""
     candidates_file: Path | None = None
     """CSV with the columns `name` and those of the axes; `sample` and `exposure` if
     wanted."""
+    grid: GridConfig | None = None
+    """Every combination of values of the axes, for one sample."""
 
     @model_validator(mode="after")
     def _check_candidates(self) -> "CampaignConfig":
-        if bool(self.candidates) == (self.candidates_file is not None):
-            raise ValueError("give either `candidates` or `candidates_file`")
+        given = [self.candidates, self.candidates_file, self.grid]
+        if sum(map(bool, given)) != 1:
+            raise ValueError("give one of `candidates`, `candidates_file` and `grid`")
+        counts = Counter(candidate.name for candidate in self.candidates)
+        twice = [name for name, count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"candidates need names of their own, {twice} are not")
         return self
 
     @property
@@ -183,7 +198,7 @@ class CampaignConfig(_Section):
         """Return a selector that knows nothing yet."""
         strategy, settings = self.selector.make()
         candidates = [Candidate(**dict(item)) for item in self.candidates]
-        axes = [Axis(**dict(axis)) for axis in self.axes]
+        axes = [axis.make() for axis in self.axes]
         return StrategySelector(
             candidates,
             strategy,
@@ -221,8 +236,9 @@ def load_campaign(path: Path) -> tuple[CampaignConfig, BeamlineConfig]:
     ------
     ConfigError
         If a file is missing, not TOML or CSV, or has a key that is unknown, absent or
-        out of bounds, the text names the file and each key; or if the plan cannot be
-        filled in, or would be the same scan for two candidates.
+        out of bounds, the text names the file and each key; or if there is no such
+        grid, the plan cannot be filled in, or would be the same scan for two
+        candidates.
     """
     path = Path(path).absolute()
     campaign = load_toml(path, CampaignConfig)
@@ -230,9 +246,11 @@ def load_campaign(path: Path) -> tuple[CampaignConfig, BeamlineConfig]:
     if campaign.candidates_file is not None:
         file = path.parent / campaign.candidates_file
         axes = [axis.name for axis in campaign.axes]
-        changes["candidates"] = _read_candidates(file, axes)
-    campaign = campaign.model_copy(update=changes)
+        changes["candidates"] = read_candidates(file, axes)
     try:
+        if campaign.grid is not None:
+            changes["candidates"] = campaign.grid.candidates(campaign.axes)
+        campaign = campaign.model_copy(update=changes)
         _require_scans_apart(campaign)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
@@ -264,37 +282,3 @@ def _scans(campaign: CampaignConfig) -> Iterator[tuple[str, str]]:
         coordinates = dict(zip(names, item.coordinates, strict=False))
         arguments = template.fill(Candidate(**dict(item)), coordinates)
         yield item.name, json.dumps(arguments, sort_keys=True)
-
-
-def _read_candidates(path: Path, axes: list[str]) -> tuple[CandidateConfig, ...]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"cannot read candidates {path}: {error}") from error
-    if not rows:
-        raise ConfigError(f"{path} holds no candidates")
-    unknown = set(rows[0]) - {*_COLUMNS, *axes}
-    missing = {"name", *axes} - set(rows[0])
-    if unknown or missing:
-        raise ConfigError(
-            f"{path}: columns {sorted(map(str, unknown))} are unknown, "
-            f"{sorted(missing)} are missing; axes are {axes}"
-        )
-    return tuple(
-        _read_row(path, line, row, axes) for line, row in enumerate(rows, start=2)
-    )
-
-
-def _read_row(
-    path: Path, line: int, row: Mapping[str, str], axes: list[str]
-) -> CandidateConfig:
-    try:
-        return CandidateConfig(
-            name=row["name"],
-            coordinates=tuple(float(row[axis]) for axis in axes),
-            sample=row.get("sample") or "",
-            exposure=float(row.get("exposure") or 0.0),
-        )
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{path}, line {line}: {error}") from error
