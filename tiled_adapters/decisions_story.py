@@ -23,6 +23,8 @@ from tiled_adapters.summaries import UIDS_AT_ONCE, summary_rows
 __all__ = ["DecisionStory", "find_story", "list_decisions", "tell_story"]
 
 _SHORTEST_UID = 6
+# The largest number that the databases of Tiled can look for.
+_LARGEST_SCAN_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,8 @@ def _documents(raw: Container | None, run: str) -> dict[str, Any] | None:
             raise SelectionError(f"{run} may be any of {', '.join(uids)}")
         if uids:
             return dict(raw[run if run in uids else uids[0]].metadata)
-    if run.isdecimal() and int(run) > 0:
+    is_number = run.isdecimal() and len(run) <= len(str(_LARGEST_SCAN_ID))
+    if is_number and 0 < int(run) <= _LARGEST_SCAN_ID:
         try:
             return dict(raw[int(run)].metadata)
         except KeyError:

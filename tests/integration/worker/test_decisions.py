@@ -86,3 +86,10 @@ def test_why_takes_a_scan_id_and_says_where_it_read(
 def test_a_run_that_nobody_decided_is_said_so(scan, catalog):
     with pytest.raises(SelectionError, match="no selector chose it"):
         find_story(catalog, scan())
+
+
+@pytest.mark.parametrize("run", [str(2**63 - 1), str(2**63), "9" * 26, "9" * 5000])
+def test_a_number_that_no_run_has_is_said_so(scan, catalog, run):
+    scan()
+    with pytest.raises(SelectionError, match=f"run.*{run}"):
+        find_story(catalog, run)
