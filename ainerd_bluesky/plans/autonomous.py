@@ -296,7 +296,7 @@ class _Series:
     def _learn_all(self, latest: Sequence[str]) -> MsgGenerator[int]:
         """Wait for the latest results, and take what came late of the others."""
         n_learned = yield from self._learn(latest, self.beamline.timeout)
-        others = [uid for uid in self.campaign.awaited if uid not in latest]
+        others = [uid for uid in self.campaign.unanswered if uid not in latest]
         n_learned += yield from self._learn(others, 0.0)
         return n_learned
 
@@ -318,7 +318,7 @@ class _Series:
         name, awaited = self.campaign.name, list(self.campaign.awaited)
         logger.info("campaign %s ends after %d runs: %s", name, len(self.run_uids), why)
         if awaited:
-            logger.warning("%d runs have no result yet: %s", len(awaited), awaited)
+            logger.warning("%d runs have no label yet: %s", len(awaited), awaited)
 
     def _scan(self, suggestion: Suggestion, spot: Spot | None) -> MsgGenerator[str]:
         beamline, name = self.beamline, suggestion.candidate.name

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ainerd_bluesky.errors import AinerdError, ConfigError, SelectionError
-from ainerd_bluesky.plans.limits import Spent
+from ainerd_bluesky.plans.limits import HasVocabulary, Spent
 from ainerd_bluesky.plans.spots import Dose, Spot, Spots
 from ainerd_bluesky.selection.protocols import (
     Observation,
@@ -64,7 +64,11 @@ class Campaign:
             selector if isinstance(selector, ResumableSelector) else _Plain(selector)
         )
         self.awaited = dict(self._selector.awaited_runs)
-        """Runs without a result yet, and the candidate of each."""
+        """Runs without a usable result yet, and the candidate of each."""
+        self._vocabulary = (
+            selector.vocabulary if isinstance(selector, HasVocabulary) else None
+        )
+        self._unusable: set[str] = set()
         self._path = path
         self._under_way: _UnderWay | None = None
         self._interrupted = ""
@@ -73,6 +77,11 @@ class Campaign:
     def is_under_way(self) -> bool:
         """Whether something was suggested and is neither measured nor given up."""
         return self._under_way is not None
+
+    @property
+    def unanswered(self) -> list[str]:
+        """Awaited runs of which no result came that cannot be used."""
+        return [uid for uid in self.awaited if uid not in self._unusable]
 
     @property
     def expected(self) -> list[str]:
@@ -148,6 +157,9 @@ class Campaign:
     def learn(self, run_uid: str, summary: Mapping[str, Any]) -> None:
         """Tell the selector of a result; one that it cannot use is logged.
 
+        That run stays awaited: a later session asks for its result again, which may
+        have been corrected.
+
         Parameters
         ----------
         run_uid : str
@@ -155,9 +167,9 @@ class Campaign:
         summary : mapping
             Of its result.
         """
-        name = self.awaited.pop(run_uid)
+        name = self.awaited[run_uid]
         try:
-            seen = Observation.from_summary(name, summary)
+            seen = Observation.from_summary(name, summary, self._vocabulary)
             self._selector.ingest([replace(seen, run_uid=run_uid)])
         except Exception as error:
             # The selector may be anybody's: whatever it raises, the series goes on.
@@ -168,7 +180,11 @@ class Campaign:
                 error,
                 exc_info=not isinstance(error, AinerdError),
             )
+            self._unusable.add(run_uid)
             self._release_run(run_uid)
+        else:
+            del self.awaited[run_uid]
+            self._tell_renamed(seen, run_uid, summary)
         self.save()
 
     def drop_interrupted(self) -> None:
@@ -248,6 +264,20 @@ class Campaign:
             self.end()
         else:
             self.give_up(is_tried=False)
+
+    @staticmethod
+    def _tell_renamed(
+        seen: Observation, run_uid: str, summary: Mapping[str, Any]
+    ) -> None:
+        if seen.label != str(summary["label"]):
+            logger.warning(
+                "run %s of sample %r is %r, a word that the selector was made without: "
+                "learned as %r, which the model says",
+                run_uid,
+                seen.name,
+                summary["label"],
+                seen.label,
+            )
 
     def _release(self, name: str, *, is_tried: bool) -> None:
         if name in self._selector.pending:

@@ -1,8 +1,8 @@
 """What a selector is asked and told, and who answers for the results."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
@@ -146,7 +146,12 @@ class Observation:
         }
 
     @classmethod
-    def from_summary(cls, name: str, summary: Mapping[str, Any]) -> "Observation":
+    def from_summary(
+        cls,
+        name: str,
+        summary: Mapping[str, Any],
+        vocabulary: Collection[str] | None = None,
+    ) -> "Observation":
         """Read the observation of a candidate out of a result's summary.
 
         Parameters
@@ -155,6 +160,10 @@ class Observation:
             Name of the candidate.
         summary : mapping
             Metadata of the result.
+        vocabulary : collection of str, optional
+            The words that are known where it goes. Probabilities of others are left
+            out and the rest add up to 1; in place of another label stands the model's
+            own, `model_label`, if the summary has it.
 
         Returns
         -------
@@ -169,7 +178,7 @@ class Observation:
             number.
         """
         try:
-            return cls(
+            seen = cls(
                 name=name,
                 label=str(summary["label"]),
                 confidence=float(summary["confidence"]),
@@ -185,10 +194,29 @@ class Observation:
             raise SelectionError(
                 f"summary of {name!r} cannot be used: {error!r}; it has {list(summary)}"
             ) from error
+        if vocabulary is None or seen.is_refused:
+            return seen
+        return _in_words(seen, vocabulary, str(summary.get("model_label")))
 
 
 _NO_NUMBER = (KeyError, AttributeError, TypeError, ValueError, OverflowError)
 """What reading a summary raises where something is missing or no number."""
+
+
+def _in_words(
+    seen: Observation, vocabulary: Collection[str], model_label: str
+) -> Observation:
+    """Say an observation in the words of a vocabulary, as far as that is possible."""
+    known = {p: seen.probabilities[p] for p in seen.probabilities if p in vocabulary}
+    if len(known) < len(seen.probabilities):
+        total = sum(known.values())
+        # What is no probability stays as it is, to be refused.
+        whole = total if 0 < total < 1 else 1.0
+        known = {word: p / whole for word, p in known.items()} if total != 0 else {}
+    if seen.label in vocabulary or model_label not in vocabulary:
+        return replace(seen, probabilities=known)
+    confidence = known.get(model_label, seen.confidence)
+    return replace(seen, label=model_label, confidence=confidence, probabilities=known)
 
 
 def _numbers(physics: Mapping[str, Any]) -> dict[str, float]:

@@ -19,6 +19,7 @@ from ainerd_bluesky.selection import (
     SelectorSettings,
     StrategySelector,
     Suggestion,
+    discovery,
 )
 from tests.unit.plans.conftest import Motor, Results, make_shelf, summary
 
@@ -477,3 +478,19 @@ def test_what_the_plan_says_cannot_be_said_otherwise(series, stage, key):
     with pytest.raises(ConfigError, match=f"md cannot say {key}"):
         series(NoveltySelector(make_shelf()), Results(), md={key: "mine"})
     assert stage.visited == []
+
+
+def test_a_word_that_somebody_named_meanwhile_blinds_no_series(series, stage, caplog):
+    named = {"probabilities": {"static": 0.18, "aging": 0.02, "foam": 0.8}}
+    selector = StrategySelector(make_shelf(3), discovery())
+    results = Results(
+        summary(label="foam", model_label="static", **named),
+        summary(label="static", probabilities={"static": 0.99, "foam": 0.0}),
+        summary(label="foam", probabilities={"foam": 1.0}, model_label="aging"),
+    )
+    series(selector, results)
+    assert len(stage.visited) == 3
+    labels = [seen.label for seen in selector.observations]
+    assert labels == ["static", "static", "aging"]
+    assert selector.observations[0].confidence == pytest.approx(0.9)
+    assert "is 'foam', a word that the selector was made without" in caplog.text

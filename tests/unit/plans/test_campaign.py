@@ -380,3 +380,25 @@ def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(SelectionError, match="cannot be written"):
         open_campaign(NoveltySelector(make_shelf()), path=tmp_path / "a.json")
+
+
+def test_a_result_that_was_corrected_meanwhile_is_learned_by_the_next_session(
+    tmp_path, series
+):
+    path, results = tmp_path / "state.json", Results(summary(label="unheard-of"))
+    [uid] = series(path, Camera(), Motor("stage"), NoveltySelector(make_shelf()),
+                   results, n_scans=1)  # fmt: skip
+    assert [run_uid for run_uid, _ in results.asked] == [uid]
+    results.by_run[uid] = summary()
+    selector = NoveltySelector(make_shelf())
+    series(path, Camera(), Motor("stage"), selector, results, n_scans=1)
+    assert [seen.run_uid for seen in selector.observations] == [uid]
+
+
+def test_a_result_that_cannot_be_used_is_not_asked_for_at_each_choice(tmp_path, series):
+    results = Results(summary(label="unheard-of"), default=summary())
+    [uid, *_] = series(
+        tmp_path / "state.json", Camera(), Motor("stage"),
+        NoveltySelector(make_shelf()), results, n_scans=3,
+    )  # fmt: skip
+    assert [run_uid for run_uid, _ in results.asked].count(uid) == 1
