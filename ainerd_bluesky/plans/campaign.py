@@ -99,8 +99,14 @@ class Campaign:
         return self._selector.observations
 
     def suggest(self) -> Suggestion | None:
-        """Return what to measure next, which is under way from now on; None if none."""
-        suggestions = self._selector.suggest(1)
+        """Return what to measure next, which is under way from now on.
+
+        Returns
+        -------
+        Suggestion or None
+            What a person took, before all else; None if nothing is left.
+        """
+        suggestions = self._selector.taken or self._selector.suggest(1)
         if not suggestions:
             return None
         self._under_way = _UnderWay(suggestions[0].candidate.name)
@@ -147,11 +153,13 @@ class Campaign:
         Parameters
         ----------
         is_tried : bool
-            Whether it failed by itself; else it was interrupted, and may come again.
+            Whether it failed by itself; else it was interrupted, and may come again:
+            first of all, if a person took it and it was not exposed.
         """
         if self._under_way is not None:
             name, self._under_way = self._under_way.name, None
-            self._release(name, is_tried=is_tried)
+            if is_tried or name not in self._taken_names:
+                self._release(name, is_tried=is_tried)
             self.save()
 
     def learn(self, run_uid: str, summary: Mapping[str, Any]) -> None:
@@ -265,6 +273,10 @@ class Campaign:
         else:
             self.give_up(is_tried=False)
 
+    @property
+    def _taken_names(self) -> set[str]:
+        return {taken.candidate.name for taken in self._selector.taken}
+
     @staticmethod
     def _tell_renamed(
         seen: Observation, run_uid: str, summary: Mapping[str, Any]
@@ -297,6 +309,8 @@ class _Plain:
     selector : Selector
         The selector.
     """
+
+    taken: tuple[Suggestion, ...] = ()
 
     def __init__(self, selector: Selector) -> None:
         self.observations: tuple[Observation, ...] = ()

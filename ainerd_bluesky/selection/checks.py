@@ -186,8 +186,8 @@ def check_observation(
     if unknown:
         raise SelectionError(
             f"{unknown} of {name!r} is not in the vocabulary "
-            f"({', '.join(vocabulary)}): correct the label, or begin with a selector "
-            f"that was made with vocabulary=[*DYNAMICS, {unknown[0]!r}]"
+            f"({', '.join(vocabulary)}): correct the label, or make the selector with "
+            f"vocabulary=[*DYNAMICS, {unknown[0]!r}] when the campaign begins"
         )
 
 

@@ -1,6 +1,8 @@
 """Who was measured, refused, awaited: the books a selector keeps of its candidates."""
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +63,11 @@ class Ledger:
     def latest(self, name: str) -> Observation | None:
         """Return the last observation of a candidate; None if there is none."""
         return self._latest.get(name)
+
+    def index_of(self, name: str) -> int:
+        """Return the place of a candidate; a `SelectionError` if there is none such."""
+        self._check_candidate(name)
+        return self.index[name]
 
     def take(self, name: str) -> None:
         """Note that a candidate is going to be measured.
@@ -225,6 +232,19 @@ class Ledger:
         self.observations.append(observation)
         self._count(observation)
         return True
+
+    def report(self) -> dict[str, Any]:
+        """Return how many candidates and observations stand where, as JSON values."""
+        accepted = [seen for seen in self.observations if not seen.is_refused]
+        return {
+            "n_candidates": len(self.index),
+            "n_observations": len(self.observations),
+            "n_measured": int(self.is_measured.sum()),
+            "n_refused": len(self.observations) - len(accepted),
+            "n_left": int(self.is_free.sum()),
+            "pending": list(self.pending),
+            "labels": dict(Counter(seen.label for seen in accepted)),
+        }
 
     def _count(self, observation: Observation) -> None:
         index = self.index[observation.name]

@@ -277,6 +277,11 @@ class ResumableSelector(Selector, Protocol):
         ...
 
     @property
+    def taken(self) -> tuple[Suggestion, ...]:
+        """What a person took and no run measures yet."""
+        ...
+
+    @property
     def n_left(self) -> int:
         """Number of candidates that may still be suggested."""
         ...

@@ -17,6 +17,7 @@ from ainerd_bluesky.selection.checks import (
     check_vocabulary,
 )
 from ainerd_bluesky.selection.choosing import Choice, choose
+from ainerd_bluesky.selection.decisions import Decision
 from ainerd_bluesky.selection.history import FORMAT_VERSION, History
 from ainerd_bluesky.selection.learning import Learner
 from ainerd_bluesky.selection.ledger import Ledger
@@ -31,14 +32,12 @@ from ainerd_bluesky.selection.space import (
     seconds_to,
 )
 from ainerd_bluesky.selection.strategy_json import strategy_as_json
-from ainerd_bluesky.selection.telling import decide, tell
+from ainerd_bluesky.selection.telling import OPERATOR, decide, decide_by_hand, tell
 from ainerd_bluesky.vocabulary import DYNAMICS
 
 __all__ = ["StrategySelector"]
 
 Floats = NDArray[np.float64]
-
-_OPERATOR = "operator"
 
 
 class StrategySelector:
@@ -110,6 +109,7 @@ class StrategySelector:
         )
         self._history = History(self._header())
         self._n_used: Counter[str] = Counter()
+        self._by_hand: dict[str, Decision] = {}
         self._here: int | None = None
         self._start_learning()
 
@@ -129,6 +129,15 @@ class StrategySelector:
         return {
             run_uid: name for name, run_uid in self._ledger.pending.items() if run_uid
         }
+
+    @property
+    def taken(self) -> tuple[Suggestion, ...]:
+        """What a person took and no run measures yet, in the order of taking."""
+        return tuple(
+            _as_suggestion(self.candidates[self._ledger.index[name]], decision)
+            for name, decision in self._by_hand.items()
+            if self._ledger.pending.get(name) == ""
+        )
 
     @property
     def n_left(self) -> int:
@@ -171,12 +180,17 @@ class StrategySelector:
     def take(self, name: str) -> None:
         """Note that a candidate is going to be measured because a person wants it.
 
+        A series measures it before all that is suggested, also if it was measured
+        before; `release` takes the wish back.
+
         Parameters
         ----------
         name : str
             The candidate.
         """
-        self._take("take", name, _OPERATOR)
+        decision = self._decision_by_hand(name)
+        self._take("take", name, OPERATOR)
+        self._by_hand[name] = decision
 
     def ingest(self, observations: Sequence[Observation]) -> None:
         """Learn from measurements, all of them or, if one is refused, none.
@@ -255,19 +269,11 @@ class StrategySelector:
 
     def report(self) -> dict[str, Any]:
         """Return where the campaign stands, as JSON values."""
-        ledger = self._ledger
-        accepted = [seen for seen in ledger.observations if not seen.is_refused]
         trust = self._learner.beliefs.label_trust
         names = [*(f"{scale:g}" for scale in self.settings.length_scales), "none"]
         return {
             "strategy": self.strategy.name,
-            "n_candidates": len(self.candidates),
-            "n_observations": len(ledger.observations),
-            "n_measured": int(ledger.is_measured.sum()),
-            "n_refused": len(ledger.observations) - len(accepted),
-            "n_left": self.n_left,
-            "pending": list(ledger.pending),
-            "labels": dict(Counter(seen.label for seen in accepted)),
+            **self._ledger.report(),
             "decisions": dict(self._n_used),
             "trust_in_length_scales": {
                 name: round(float(weight), 4)
@@ -330,6 +336,7 @@ class StrategySelector:
 
     def _take(self, event: str, name: str, strategy: str) -> None:
         self._ledger.take(name)
+        self._by_hand.pop(name, None)
         self._n_used[strategy] += 1
         self._here = self._ledger.index[name]
         self._history.add({"event": event, "name": name, "strategy": strategy})
@@ -358,9 +365,23 @@ class StrategySelector:
             local_labels=learner.neighbours.labels(),
             patches=learner.patches(),
         )
+        return choose(self.strategy, situation, self._cost(), self.settings.cost_weight)
+
+    def _cost(self) -> Floats:
         here = None if self._here is None else self._coordinates[self._here]
-        cost = self._exposure + seconds_to(self._coordinates, here, self.axes)
-        return choose(self.strategy, situation, cost, self.settings.cost_weight)
+        return self._exposure + seconds_to(self._coordinates, here, self.axes)
+
+    def _decision_by_hand(self, name: str) -> Decision:
+        index = self._ledger.index_of(name)
+        return decide_by_hand(
+            self.candidates[index],
+            self._axis_names,
+            cost=float(self._cost()[index]),
+            number=self._n_used.total(),
+            n_candidates=self.n_left + (not self._ledger.is_free[index]),
+            n_observations=len(self._ledger.observations),
+            state_hash=self.state_hash,
+        )
 
     def _suggestion(self, choice: Choice) -> Suggestion:
         nearest = choice.situation.forecast.nearest[choice.chosen]
@@ -375,11 +396,15 @@ class StrategySelector:
             n_observations=len(self._ledger.observations),
             state_hash=self.state_hash,
         )
-        return Suggestion(
-            candidate=self.candidates[choice.chosen],
-            score=decision.score,
-            reason=reason,
-            strategy=decision.strategy,
-            cost=decision.cost,
-            decision=decision,
-        )
+        return _as_suggestion(self.candidates[choice.chosen], decision)
+
+
+def _as_suggestion(candidate: Candidate, decision: Decision) -> Suggestion:
+    return Suggestion(
+        candidate=candidate,
+        score=decision.score,
+        reason=decision.reason,
+        strategy=decision.strategy,
+        cost=decision.cost,
+        decision=decision,
+    )

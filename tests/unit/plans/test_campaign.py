@@ -9,6 +9,7 @@ import time
 
 import pytest
 from bluesky.utils import RunEngineInterrupted
+from ophyd_async.core import AsyncStatus
 
 from ainerd_bluesky.errors import ConfigError, SelectionError, StateInUseError
 from ainerd_bluesky.plans import LabelFound, Spots, autonomous_xpcs
@@ -402,3 +403,85 @@ def test_a_result_that_cannot_be_used_is_not_asked_for_at_each_choice(tmp_path, 
         NoveltySelector(make_shelf()), results, n_scans=3,
     )  # fmt: skip
     assert [run_uid for run_uid, _ in results.asked].count(uid) == 1
+
+
+def pause_while_exposing(RE, camera, number):
+    """Let the series pause at an exposure, after which it is over in a moment."""
+    camera.seconds = 0.2
+
+    def during():
+        if camera.n_exposures == number:
+            threading.Timer(0.05, RE.request_pause).start()
+
+    camera.during = during
+
+
+def test_what_a_person_takes_is_measured_next(tmp_path, RE, documents):
+    path, camera, stage = tmp_path / "state.json", Camera(), Motor("stage")
+    selector = StrategySelector(make_shelf(5), Coverage())
+    pause_while_exposing(RE, camera, 1)
+    plan = autonomous_xpcs(camera, stage, selector, Results(default=summary()),
+                           state_path=path)  # fmt: skip
+    with pytest.raises(RunEngineInterrupted):
+        RE(plan)
+    wanted = sorted({f"s{n}" for n in range(5)} - set(stage.visited))[:2]
+    for name in reversed(wanted):
+        selector.take(name)
+    RE.resume()
+    assert stage.visited[1:3] == wanted[::-1]
+    assert sorted(stage.visited) == ["s0", "s1", "s2", "s3", "s4"]
+    decisions = [start["decision"] for start in documents.start]
+    assert [decision["strategy"] for decision in decisions[1:3]] == ["operator"] * 2
+    assert decisions[1]["reason"].startswith(f"{wanted[1]}: the operator chose it")
+    again = {decision.number: decision.as_json() for decision in
+             replay(json.loads(path.read_text())["selector"])}  # fmt: skip
+    assert [again[decision["number"]] for decision in decisions] == decisions
+
+
+def test_what_a_person_took_is_measured_though_it_was_before(series, tmp_path):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    stage, selector = Motor("stage"), NoveltySelector(make_shelf(2))
+    series(path, Camera(), stage, selector, results)
+    selector.take("s0")
+    series(path, Camera(), stage, selector, results)
+    assert stage.visited[2:] == ["s0"]
+    assert [seen.name for seen in selector.observations][2:] == ["s0"]
+
+
+class SlowMotor(Motor):
+    """Takes so long to move that somebody may stop the series meanwhile."""
+
+    @AsyncStatus.wrap
+    async def set(self, value):
+        await asyncio.sleep(0.5)
+        self.visited.append(value)
+
+
+@pytest.mark.parametrize("way_out", ["abort", "crash"])
+def test_what_a_person_took_comes_first_after_an_interruption_too(
+    tmp_path, RE, series, way_out
+):
+    path, crashed = tmp_path / "state.json", tmp_path / "crashed.json"
+    selector, slow = NoveltySelector(make_shelf()), SlowMotor("stage")
+    selector.take("s3")
+    threading.Timer(0.1, RE.request_pause).start()
+    with pytest.raises(RunEngineInterrupted):
+        RE(autonomous_xpcs(Camera(), slow, selector, Results(), state_path=path))
+    shutil.copy(path, crashed)
+    RE.abort()
+    assert slow.visited == []
+    stage = Motor("stage")
+    if way_out == "crash":
+        path, selector = crashed, NoveltySelector(make_shelf())
+    series(path, Camera(), stage, selector, Results(default=summary()), n_scans=1)
+    assert stage.visited == ["s3"]
+
+
+def test_a_wish_may_be_taken_back(tmp_path, series):
+    selector, stage = NoveltySelector(make_shelf()), Motor("stage")
+    selector.take("s3")
+    selector.release("s3", is_tried=False)
+    first = NoveltySelector(make_shelf()).suggest()[0].candidate.name
+    series(tmp_path / "state.json", Camera(), stage, selector, Results(), n_scans=1)
+    assert stage.visited == [first]
+    assert first != "s3"

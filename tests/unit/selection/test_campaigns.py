@@ -148,6 +148,33 @@ def test_a_person_may_take_a_candidate():
     assert selector.report()["decisions"] == {"operator": 1, "novelty": 10}
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda s: s.release("s4"),
+        lambda s: s.note_run("s4", "run 1"),
+        lambda s: s.ingest([seen("s4")]),
+    ],
+    ids=["released", "measured", "known"],
+)
+def test_what_a_person_took_is_taken_until_something_comes_of_it(end):
+    selector = selector_with()
+    selector.take("s2")
+    selector.take("s4")
+    assert [taken.candidate.name for taken in selector.taken] == ["s2", "s4"]
+    end(selector)
+    assert [taken.candidate.name for taken in selector.taken] == ["s2"]
+
+
+def test_what_was_taken_back_and_suggested_is_no_choice_of_a_person():
+    selector = selector_with()
+    selector.take("s4")
+    selector.release("s4", is_tried=False)
+    selector.suggest(99)
+    assert "s4" in selector.pending
+    assert selector.taken == ()
+
+
 def test_a_run_leads_to_its_candidate():
     selector = selector_with()
     [found] = selector.suggest()
