@@ -21,7 +21,7 @@ from bluesky.utils import (
 )
 
 from ainerd_bluesky.errors import ConfigError, SpotError
-from ainerd_bluesky.plans.campaign import Campaign
+from ainerd_bluesky.plans.campaign import Campaign, sample_of
 from ainerd_bluesky.plans.limits import Budget, Goal, check_goal
 from ainerd_bluesky.plans.resuming import as_resumable, open_campaign
 from ainerd_bluesky.plans.scan import (
@@ -101,8 +101,8 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     goal : callable, optional
         Takes all observations and tells whether they are enough, such as `LabelFound`.
     spots : Spots, optional
-        Places inside the samples with their limits of dose; a sample without a fresh
-        one drops out.
+        Places inside the samples with their limits of dose; a sample drops out as
+        long as it has no fresh one.
     campaign : str, optional
         Name under which the decisions are kept; unset: a new one with today's date.
     timeout : float, optional
@@ -241,7 +241,7 @@ class _Series:
 
     def _step(self) -> MsgGenerator[str]:
         """Measure one more candidate; return why there is none, if so."""
-        suggestion = self.campaign.suggest()
+        suggestion = self.campaign.suggest(self.exposure.seconds)
         if suggestion is None:
             # Late results may free a candidate, or reach the goal.
             n_learned = yield from self._learn_all(self.campaign.expected)
@@ -282,12 +282,12 @@ class _Series:
         if spots is None:
             return None
         dose = spots.dose_of(self.exposure.seconds)
-        return spots.fresh(candidate.sample or candidate.name, dose)
+        return spots.fresh(sample_of(candidate), dose)
 
     def _drop_out(self, name: str, error: SpotError) -> str:
         """Give up a candidate; tell why that ends the series, if so."""
         logger.warning("candidate %r drops out: %s", name, error)
-        self.campaign.give_up(is_tried=True)
+        self.campaign.drop_out()
         if name in self.dropped and not self.campaign.heeds_releases:
             return f"{name!r} has no fresh spot and was suggested again"
         self.dropped.add(name)

@@ -1,6 +1,7 @@
 """A campaign: what was suggested, exposed and learned, on disk before it counts."""
 
 import logging
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 from ainerd_bluesky.errors import AinerdError, ConfigError, SelectionError
 from ainerd_bluesky.plans.limits import HasVocabulary, Spent
+from ainerd_bluesky.plans.plain import PlainSelector
 from ainerd_bluesky.plans.spots import Dose, Spot, Spots
 from ainerd_bluesky.selection.protocols import (
+    Candidate,
     Observation,
     ResumableSelector,
     Selector,
@@ -17,7 +20,7 @@ from ainerd_bluesky.selection.protocols import (
 )
 from ainerd_bluesky.selection.saving import write_json
 
-__all__ = ["FORMAT_VERSION", "KIND", "Campaign"]
+__all__ = ["FORMAT_VERSION", "KIND", "Campaign", "sample_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +63,10 @@ class Campaign:
         self.name = name
         self.spots = spots
         self.spent = Spent()
-        self._selector: ResumableSelector | _Plain = (
-            selector if isinstance(selector, ResumableSelector) else _Plain(selector)
+        self._selector: ResumableSelector | PlainSelector = (
+            selector
+            if isinstance(selector, ResumableSelector)
+            else PlainSelector(selector)
         )
         self.awaited = dict(self._selector.awaited_runs)
         """Runs without a usable result yet, and the candidate of each."""
@@ -91,23 +96,32 @@ class Campaign:
     @property
     def heeds_releases(self) -> bool:
         """Whether the selector ends at some time to suggest what was given up."""
-        return not isinstance(self._selector, _Plain)
+        return not isinstance(self._selector, PlainSelector)
 
     @property
     def observations(self) -> Sequence[Observation]:
         """What the selector knows, or at least what it learned here."""
         return self._selector.observations
 
-    def suggest(self) -> Suggestion | None:
+    def suggest(self, seconds: float) -> Suggestion | None:
         """Return what to measure next, which is under way from now on.
+
+        Candidates of samples without a fresh spot drop out, as long as there is none.
+
+        Parameters
+        ----------
+        seconds : float
+            Beam time of the exposure to come.
 
         Returns
         -------
         Suggestion or None
             What a person took, before all else; None if nothing is left.
         """
+        self._heed_spots(seconds)
         suggestions = self._selector.taken or self._selector.suggest(1)
         if not suggestions:
+            self.save()
             return None
         self._under_way = _UnderWay(suggestions[0].candidate.name)
         self.save()
@@ -160,6 +174,13 @@ class Campaign:
             name, self._under_way = self._under_way.name, None
             if is_tried or name not in self._taken_names:
                 self._release(name, is_tried=is_tried)
+            self.save()
+
+    def drop_out(self) -> None:
+        """Release what is under way, which no spot can take; nothing was exposed."""
+        if self._under_way is not None:
+            name, self._under_way = self._under_way.name, None
+            self._release(name, is_tried=False)
             self.save()
 
     def learn(self, run_uid: str, summary: Mapping[str, Any]) -> None:
@@ -273,6 +294,21 @@ class Campaign:
         else:
             self.give_up(is_tried=False)
 
+    def _heed_spots(self, seconds: float) -> None:
+        """Exclude what has no fresh spot, and readmit what has one again."""
+        spots, selector = self.spots, self._selector
+        dose = 0.0 if spots is None else spots.dose_of(seconds)
+        for sample, candidates in _by_sample(selector.excluded).items():
+            if spots is None or not spots.why_none(sample, dose):
+                for candidate in candidates:
+                    selector.readmit(candidate.name)
+        for sample, candidates in _by_sample(selector.left).items():
+            if spots is not None and (why := spots.why_none(sample, dose)):
+                names = [candidate.name for candidate in candidates]
+                logger.warning("candidates %s drop out: %s", reprlib.repr(names), why)
+                for name in names:
+                    selector.exclude(name)
+
     @property
     def _taken_names(self) -> set[str]:
         return {taken.candidate.name for taken in self._selector.taken}
@@ -301,47 +337,13 @@ class Campaign:
             self._release(name, is_tried=True)
 
 
-class _Plain:
-    """A selector that only suggests and learns, as a campaign sees it.
+def _by_sample(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
+    samples: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        samples.setdefault(sample_of(candidate), []).append(candidate)
+    return samples
 
-    Parameters
-    ----------
-    selector : Selector
-        The selector.
-    """
 
-    taken: tuple[Suggestion, ...] = ()
-
-    def __init__(self, selector: Selector) -> None:
-        self.observations: tuple[Observation, ...] = ()
-        self.awaited_runs: dict[str, str] = {}
-        self._selector = selector
-
-    @property
-    def pending(self) -> tuple[str, ...]:
-        """What was exposed and has no result yet."""
-        return tuple(self.awaited_runs.values())
-
-    def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
-        """Let it suggest."""
-        return self._selector.suggest(n_suggestions)
-
-    def ingest(self, observations: Sequence[Observation]) -> None:
-        """Let it learn, and remember what."""
-        self._selector.ingest(observations)
-        self.observations += tuple(observations)
-        for seen in observations:
-            self.awaited_runs.pop(seen.run_uid, None)
-
-    def note_run(self, name: str, run_uid: str) -> None:
-        """Remember the run: the selector itself does not ask."""
-        self.awaited_runs[run_uid] = name
-
-    def release(self, name: str, *, is_tried: bool = True) -> None:  # noqa: ARG002 - protocol
-        """Wait no longer for a candidate; the selector itself never did."""
-        runs = self.awaited_runs.items()
-        self.awaited_runs = {uid: other for uid, other in runs if other != name}
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: it cannot be saved."""
-        return {}
+def sample_of(candidate: Candidate) -> str:
+    """Return the name of the sample that a candidate is of, or is."""
+    return candidate.sample or candidate.name

@@ -39,6 +39,7 @@ class Ledger:
         """Awaited candidates and the run of each; empty until it is noted."""
         self.n_refused = np.zeros(len(candidates), dtype=np.int64)
         self.is_measured = np.zeros(len(candidates), dtype=bool)
+        self.is_excluded = np.zeros(len(candidates), dtype=bool)
         self._n_released = np.zeros(len(candidates), dtype=np.int64)
         self._is_within = is_within
         self._max_remeasures = max_remeasures
@@ -50,7 +51,7 @@ class Ledger:
     def is_free(self) -> NDArray[np.bool_]:
         """Which candidates may be suggested."""
         n_failed = self.n_refused + self._n_released
-        free = self._is_within & ~self.is_measured
+        free = self._is_within & ~self.is_measured & ~self.is_excluded
         free &= n_failed <= self._max_remeasures
         free[self.pending_index] = False
         return free

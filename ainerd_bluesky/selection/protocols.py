@@ -287,6 +287,16 @@ class ResumableSelector(Selector, Protocol):
         ...
 
     @property
+    def left(self) -> Sequence[Candidate]:
+        """Candidates that may still be suggested."""
+        ...
+
+    @property
+    def excluded(self) -> Sequence[Candidate]:
+        """Candidates that are not suggested until they are readmitted."""
+        ...
+
+    @property
     def state_hash(self) -> str:
         """Sha256 of all that makes the next decision."""
         ...
@@ -297,6 +307,14 @@ class ResumableSelector(Selector, Protocol):
 
     def release(self, name: str, *, is_tried: bool = True) -> None:
         """Give up waiting for a candidate: no result will come."""
+        ...
+
+    def exclude(self, name: str) -> None:
+        """Do not suggest a candidate until it is readmitted."""
+        ...
+
+    def readmit(self, name: str) -> None:
+        """Let an excluded candidate be suggested again."""
         ...
 
     def note_run(self, name: str, run_uid: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.selection.books import Books
 from ainerd_bluesky.selection.checks import (
     as_plain,
     check_candidates,
@@ -18,9 +19,8 @@ from ainerd_bluesky.selection.checks import (
 )
 from ainerd_bluesky.selection.choosing import Choice, choose
 from ainerd_bluesky.selection.decisions import Decision
-from ainerd_bluesky.selection.history import FORMAT_VERSION, History
+from ainerd_bluesky.selection.history import FORMAT_VERSION
 from ainerd_bluesky.selection.learning import Learner
-from ainerd_bluesky.selection.ledger import Ledger
 from ainerd_bluesky.selection.protocols import Candidate, Observation, Suggestion
 from ainerd_bluesky.selection.settings import SelectorSettings
 from ainerd_bluesky.selection.situation import Situation, Strategy
@@ -32,7 +32,13 @@ from ainerd_bluesky.selection.space import (
     seconds_to,
 )
 from ainerd_bluesky.selection.strategy_json import strategy_as_json
-from ainerd_bluesky.selection.telling import OPERATOR, decide, decide_by_hand, tell
+from ainerd_bluesky.selection.telling import (
+    OPERATOR,
+    as_suggestion,
+    decide,
+    decide_by_hand,
+    tell,
+)
 from ainerd_bluesky.vocabulary import DYNAMICS
 
 __all__ = ["StrategySelector"]
@@ -40,7 +46,7 @@ __all__ = ["StrategySelector"]
 Floats = NDArray[np.float64]
 
 
-class StrategySelector:
+class StrategySelector(Books):
     """Choose among candidates by a strategy, and learn from their results.
 
     A suggested candidate is awaited until its result is ingested or it is released;
@@ -102,52 +108,25 @@ class StrategySelector:
         chance = np.random.default_rng(self.settings.random_state)
         n = len(self.candidates)
         self._chance = (1.0 + chance.permutation(n)) / n
-        self._ledger = Ledger(
+        super().__init__(
             self.candidates,
             is_within(self._coordinates, self.axes),
             self.settings.max_remeasures,
+            self._header(),
         )
-        self._history = History(self._header())
         self._n_used: Counter[str] = Counter()
         self._by_hand: dict[str, Decision] = {}
         self._here: int | None = None
         self._start_learning()
 
     @property
-    def observations(self) -> tuple[Observation, ...]:
-        """What was ingested, one per run, in order of arrival."""
-        return tuple(self._ledger.observations)
-
-    @property
-    def pending(self) -> tuple[str, ...]:
-        """Names of the candidates whose results are awaited."""
-        return tuple(self._ledger.pending)
-
-    @property
-    def awaited_runs(self) -> dict[str, str]:
-        """Runs whose results are awaited, and the candidate of each."""
-        return {
-            run_uid: name for name, run_uid in self._ledger.pending.items() if run_uid
-        }
-
-    @property
     def taken(self) -> tuple[Suggestion, ...]:
         """What a person took and no run measures yet, in the order of taking."""
         return tuple(
-            _as_suggestion(self.candidates[self._ledger.index[name]], decision)
+            as_suggestion(self.candidates[self._ledger.index[name]], decision)
             for name, decision in self._by_hand.items()
             if self._ledger.pending.get(name) == ""
         )
-
-    @property
-    def n_left(self) -> int:
-        """Number of candidates that may still be suggested."""
-        return int(self._ledger.is_free.sum())
-
-    @property
-    def state_hash(self) -> str:
-        """Sha256 of all that makes the next decision."""
-        return self._history.state_hash
 
     def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
         """Return the best candidates, best first.
@@ -224,38 +203,6 @@ class StrategySelector:
         if is_replaced:
             self._start_learning()
 
-    def release(self, name: str, *, is_tried: bool = True) -> None:
-        """Give up waiting for a candidate: no result will come.
-
-        Parameters
-        ----------
-        name : str
-            An awaited candidate.
-        is_tried : bool, optional
-            Whether it counts as a measurement that gave nothing, after which
-            `max_remeasures` says if it may be suggested again; False if the beam never
-            was on it.
-        """
-        self._ledger.release(name, is_tried=is_tried)
-        self._history.add({"event": "release", "name": name, "is_tried": is_tried})
-
-    def note_run(self, name: str, run_uid: str) -> None:
-        """Note which run measures a candidate, to find its result after a crash.
-
-        Parameters
-        ----------
-        name : str
-            The candidate.
-        run_uid : str
-            The run.
-        """
-        self._ledger.note_run(name, run_uid)
-        self._history.add({"event": "run", "name": name, "run_uid": run_uid})
-
-    def name_of_run(self, run_uid: str) -> str:
-        """Return the candidate that a run measures; an unknown run is an error."""
-        return self._ledger.name_of_run(run_uid)
-
     def expected_labels(self) -> dict[str, tuple[str, float]]:
         """Return the likeliest label of each candidate, measured or not: the map."""
         labels = self._learner.neighbours.labels()
@@ -316,6 +263,10 @@ class StrategySelector:
                     self.release(**values)
                 case "run":
                     self.note_run(**values)
+                case "exclude":
+                    self.exclude(**values)
+                case "readmit":
+                    self.readmit(**values)
                 case other:
                     raise SelectionError(f"unknown event {other!r} in a state")
         except (KeyError, TypeError) as error:
@@ -396,15 +347,4 @@ class StrategySelector:
             n_observations=len(self._ledger.observations),
             state_hash=self.state_hash,
         )
-        return _as_suggestion(self.candidates[choice.chosen], decision)
-
-
-def _as_suggestion(candidate: Candidate, decision: Decision) -> Suggestion:
-    return Suggestion(
-        candidate=candidate,
-        score=decision.score,
-        reason=decision.reason,
-        strategy=decision.strategy,
-        cost=decision.cost,
-        decision=decision,
-    )
+        return as_suggestion(self.candidates[choice.chosen], decision)

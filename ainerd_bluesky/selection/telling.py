@@ -6,10 +6,10 @@ import numpy as np
 
 from ainerd_bluesky.selection.choosing import Choice
 from ainerd_bluesky.selection.decisions import Decision, Ranked
-from ainerd_bluesky.selection.protocols import Candidate, Observation
+from ainerd_bluesky.selection.protocols import Candidate, Observation, Suggestion
 from ainerd_bluesky.selection.situation import Situation
 
-__all__ = ["OPERATOR", "decide", "decide_by_hand", "tell"]
+__all__ = ["OPERATOR", "as_suggestion", "decide", "decide_by_hand", "tell"]
 
 OPERATOR = "operator"
 """Who chose, where a person did."""
@@ -163,6 +163,18 @@ def decide_by_hand(  # noqa: PLR0913 - keyword-only, each a field of the record
         n_candidates=n_candidates,
         n_observations=n_observations,
         state_hash=state_hash,
+    )
+
+
+def as_suggestion(candidate: Candidate, decision: Decision) -> Suggestion:
+    """Return a decision as what a selector is asked for."""
+    return Suggestion(
+        candidate=candidate,
+        score=decision.score,
+        reason=decision.reason,
+        strategy=decision.strategy,
+        cost=decision.cost,
+        decision=decision,
     )
 
 

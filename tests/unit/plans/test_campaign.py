@@ -14,7 +14,9 @@ from ophyd_async.core import AsyncStatus
 from ainerd_bluesky.errors import ConfigError, SelectionError, StateInUseError
 from ainerd_bluesky.plans import LabelFound, Spots, autonomous_xpcs
 from ainerd_bluesky.plans.resuming import open_campaign
+from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
+    Candidate,
     Coverage,
     NoveltySelector,
     StrategySelector,
@@ -485,3 +487,55 @@ def test_a_wish_may_be_taken_back(tmp_path, series):
     series(tmp_path / "state.json", Camera(), stage, selector, Results(), n_scans=1)
     assert stage.visited == [first]
     assert first != "s3"
+
+
+GEL = [Candidate(f"gel at {n}", (float(n),), sample="gel") for n in range(4)]
+
+
+def run_gel(series, path, n_spots, **settings):
+    """Run a series of four conditions of one sample; return where its motor went."""
+    x = Motor("x")
+    spots = Spots([x], [(float(n),) for n in range(n_spots)])
+    selector = StrategySelector(GEL, Coverage())
+    series(path, Camera(), Motor("stage"), selector, Results(default=summary()),
+           spots=spots, **settings)  # fmt: skip
+    return x.visited
+
+
+def test_what_dropped_out_is_back_when_there_are_more_spots(tmp_path, series):
+    path = tmp_path / "state.json"
+    assert run_gel(series, path, n_spots=1) == [0.0]
+    assert run_gel(series, path, n_spots=3) == [1.0, 2.0]
+    assert run_gel(series, path, n_spots=3) == []
+    assert run_gel(series, path, n_spots=6) == [3.0]
+
+
+def test_candidates_drop_out_once_and_without_a_decision(tmp_path, series, caplog):
+    path = tmp_path / "state.json"
+    for _ in range(2):
+        run_gel(series, path, n_spots=1)
+    state = json.loads(path.read_text())["selector"]
+    assert len(replay(state)) == 1
+    happened = [event["event"] for event in state["events"]]
+    assert happened == ["suggest", "run", "observe", "exclude", "exclude", "exclude"]
+    assert caplog.text.count("drop out: sample 'gel' has no fresh spot left") == 1
+
+
+def test_without_spots_nothing_is_left_out(tmp_path, RE):
+    selector, stage = StrategySelector(GEL, Coverage()), Motor("stage")
+    results = Results(default=summary())
+    spots = Spots([Motor("x")], [(0.0,)])
+    RE(autonomous_xpcs(Camera(), stage, selector, results, spots=spots))
+    RE(autonomous_xpcs(Camera(), stage, selector, results))
+    assert sorted(stage.visited) == [candidate.name for candidate in GEL]
+
+
+def test_what_a_person_takes_without_a_fresh_spot_drops_out(tmp_path, RE, caplog):
+    selector, stage = StrategySelector(GEL, Coverage()), Motor("stage")
+    spots = Spots([Motor("x")], [(0.0,)])
+    spots.book(Dose("gel", (0.0,), 1.0, "earlier"))
+    selector.take("gel at 2")
+    RE(autonomous_xpcs(Camera(), stage, selector, Results(), spots=spots))
+    assert stage.visited == []
+    assert selector.pending == ()
+    assert "candidate 'gel at 2' drops out: sample 'gel' has no fresh" in caplog.text

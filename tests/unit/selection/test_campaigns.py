@@ -175,6 +175,16 @@ def test_what_was_taken_back_and_suggested_is_no_choice_of_a_person():
     assert selector.taken == ()
 
 
+def test_what_is_excluded_is_not_suggested_until_it_is_readmitted():
+    selector = selector_with()
+    selector.exclude("s4")
+    assert "s4" not in {candidate.name for candidate in selector.left}
+    assert [candidate.name for candidate in selector.excluded] == ["s4"]
+    assert "s4" not in names(selector.suggest(99))
+    selector.readmit("s4")
+    assert names(selector.suggest(99)) == ["s4"]
+
+
 def test_a_run_leads_to_its_candidate():
     selector = selector_with()
     [found] = selector.suggest()

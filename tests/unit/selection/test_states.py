@@ -85,6 +85,9 @@ def busy():
     free = next(name for name in NAMES if name not in selector.pending)
     selector.take(free)
     selector.suggest(2)
+    for name in (NAMES[0], NAMES[1]):
+        selector.exclude(name)
+    selector.readmit(NAMES[0])
     return selector
 
 
@@ -92,6 +95,8 @@ steps = st.one_of(
     st.tuples(st.just("suggest"), st.integers(1, 3)),
     st.tuples(st.just("take"), st.sampled_from(NAMES)),
     st.tuples(st.just("release"), st.sampled_from(NAMES)),
+    st.tuples(st.just("exclude"), st.sampled_from(NAMES)),
+    st.tuples(st.just("readmit"), st.sampled_from(NAMES)),
     st.tuples(st.just("note_run"), st.sampled_from(NAMES), st.sampled_from("ABCD")),
     st.tuples(
         st.just("ingest"),
