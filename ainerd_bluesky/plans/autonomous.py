@@ -82,7 +82,8 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     the same call after a crash goes on where the series was, and nothing is scanned
     twice; one plan at a time may use the file.
 
-    A dry run, in which nothing opens runs, ends after one scan and books nothing.
+    A dry run, in which nobody carries out the messages, ends after one scan. It works
+    on a copy of the selector and writes no file.
 
     Parameters
     ----------
@@ -150,9 +151,9 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     if path is not None:
         as_resumable(selector)
     with nullcontext() if path is None else lock_state(path):
-        book = yield from _open(
-            partial(open_campaign, selector, name=campaign, spots=spots, path=path)
-        )
+        is_dry = yield from _is_dry_run()
+        opened = partial(open_campaign, selector, name=campaign, spots=spots, path=path)
+        book = yield from _open(partial(opened, is_dry=is_dry))
         beamline = _Beamline(detector, stage, results, timeout)
         series = _Series(beamline, book, exposure, md, limits, goal, max_failures)
         try:
@@ -161,6 +162,17 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
             # No messages from here on: after a halt nobody would carry them out.
             book.give_up(is_tried=False)
     return run_uids
+
+
+def _is_dry_run() -> MsgGenerator[bool]:
+    """Tell whether nobody carries out the messages."""
+    carried_out = []
+
+    async def note() -> None:
+        carried_out.append(True)
+
+    yield from bps.wait_for([note])
+    return not carried_out
 
 
 def _open(open_one: Callable[[], Campaign]) -> MsgGenerator[Campaign]:

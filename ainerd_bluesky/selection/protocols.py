@@ -329,6 +329,10 @@ class ResumableSelector(Selector, Protocol):
         """Return all that makes the next decision, as JSON values."""
         ...
 
+    def copy(self) -> "ResumableSelector":
+        """Return another one in the same state, for a dry run."""
+        ...
+
     def redo(self, event: Mapping[str, Any]) -> None:
         """Let an event of a saved state happen again."""
         ...

@@ -237,6 +237,19 @@ class StrategySelector(Books):
             "state_hash": self.state_hash,
         }
 
+    def copy(self) -> "StrategySelector":
+        """Return another one in the same state, which goes its own way from here on."""
+        other = StrategySelector(
+            self.candidates,
+            self.strategy,
+            axes=self.axes,
+            vocabulary=self.vocabulary,
+            settings=self.settings,
+        )
+        for event in self._history.events:
+            other.redo(event)
+        return other
+
     def redo(self, event: Mapping[str, Any]) -> None:
         """Let an event of a saved state happen again; nothing is decided anew.
 

@@ -1,5 +1,4 @@
 import asyncio
-import json
 import math
 import threading
 
@@ -440,17 +439,43 @@ def test_a_goal_that_late_results_reach_ends_the_series(series, stage):
     assert len(stage.visited) == 2
 
 
-def test_a_dry_run_books_nothing(tmp_path, camera, stage):
+def scans_of(plan):
+    """Return the start documents of a dry run."""
+    messages = RunEngineSimulator().simulate_plan(plan)
+    return [message.kwargs for message in messages if message.command == "open_run"]
+
+
+def test_a_dry_run_leaves_no_trace(tmp_path, camera, stage, series, documents):
     selector = NoveltySelector(make_shelf())
-    path = tmp_path / "state.json"
-    messages = RunEngineSimulator().simulate_plan(
-        autonomous_xpcs(camera, stage, selector, Results(), state_path=path)
-    )
-    assert [m.command for m in messages].count("open_run") == 1
-    assert selector.pending == ()
-    assert selector.n_left == 5
-    saved = json.loads(path.read_text())
-    assert (saved["n_scans"], saved["awaited"], saved["under_way"]) == (0, {}, None)
+    path, before = tmp_path / "state.json", selector.state()
+    for _ in range(3):
+        [scan] = scans_of(
+            autonomous_xpcs(camera, stage, selector, Results(), state_path=path)
+        )
+    assert selector.state() == before
+    assert not path.exists()
+    series(selector, Results(), n_scans=1, state_path=path, campaign="night")
+    assert documents.start[0]["decision"] == scan["decision"]
+    assert scan["decision"]["number"] == 0
+
+
+def test_a_dry_run_shows_the_next_scan_of_the_campaign(
+    tmp_path, camera, stage, series, documents
+):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    series(NoveltySelector(make_shelf()), results, n_scans=2, state_path=path)
+    before, fresh = path.read_bytes(), NoveltySelector(make_shelf())
+    [scan] = scans_of(autonomous_xpcs(camera, stage, fresh, results, state_path=path))
+    assert path.read_bytes() == before
+    assert fresh.observations == ()
+    series(fresh, results, n_scans=3, state_path=path)
+    assert documents.start[2]["decision"] == scan["decision"]
+
+
+def test_a_dry_run_asks_a_selector_that_cannot_be_copied(camera, stage):
+    selector = InOrder(make_shelf())
+    [scan] = scans_of(autonomous_xpcs(camera, stage, selector, Results()))
+    assert scan["sample"] == "s0"
 
 
 def test_a_run_whose_analysis_failed_does_not_keep_its_sample(series, stage):
