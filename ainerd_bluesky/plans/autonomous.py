@@ -20,7 +20,7 @@ from bluesky.utils import (
     RunEngineControlException,
 )
 
-from ainerd_bluesky.errors import ConfigError, SpotError
+from ainerd_bluesky.errors import ConfigError, NoLabelsError, SpotError
 from ainerd_bluesky.plans.campaign import Campaign, sample_of
 from ainerd_bluesky.plans.limits import Budget, Goal, check_goal
 from ainerd_bluesky.plans.resuming import as_resumable, open_campaign
@@ -109,7 +109,8 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     timeout : float, optional
         Longest wait for one label, in seconds.
     max_failures : int, optional
-        So many scans that fail one after another end the series with the last error.
+        So many scans that fail one after another end the series with the last error;
+        so many runs in a row without a usable result, with a `NoLabelsError`.
     state_path : Path or str, optional
         File of the state, written at each event; held by another plan it is a
         `StateInUseError`.
@@ -140,6 +141,11 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     if n_scans is not None:
         limits = replace(limits, max_scans=n_scans)
     check_goal(goal, selector)
+    if not isinstance(results, Results):
+        raise ConfigError(
+            "results need a method `wait(run_uid, timeout)`, such as `ainerd.follower` "
+            f"has, got {results!r}"
+        )
     md = _free_metadata(scan_settings.pop("md", None))
     exposure = Exposure(**scan_settings)  # type: ignore[misc] # md is out
     if spots is not None:
@@ -239,6 +245,8 @@ class _Series:
         """Scan until something ends the series; return the runs."""
         yield from self._learn(list(self.campaign.awaited), self.beamline.timeout)
         self.campaign.drop_interrupted()
+        # What earlier sessions met may have been put right.
+        self.campaign.n_unusable = 0
         while not (why := self._why_stop()):
             yield from bps.checkpoint()
             if why := (yield from self._step()):
@@ -310,7 +318,18 @@ class _Series:
         n_learned = yield from self._learn(latest, self.beamline.timeout)
         others = [uid for uid in self.campaign.unanswered if uid not in latest]
         n_learned += yield from self._learn(others, 0.0)
+        self._require_labels(latest)
         return n_learned
+
+    def _require_labels(self, latest: Sequence[str]) -> None:
+        """Expose nothing more for an analysis that is broken."""
+        n_unusable = self.campaign.n_unusable
+        if n_unusable >= self.max_failures:
+            raise NoLabelsError(
+                f"{n_unusable} runs in a row gave no usable result, the last of them "
+                f"{', '.join(latest)}: see the log and `ainerd check`, then call the "
+                "plan again"
+            )
 
     def _learn(self, run_uids: Sequence[str], timeout: float) -> MsgGenerator[int]:
         """Learn what comes in time, if only that nothing will; return how many."""
@@ -323,7 +342,7 @@ class _Series:
             return len(found)
         failed = [uid for uid in campaign.expected if results.has_failed(uid)]
         for run_uid in failed:
-            campaign.drop(run_uid, "its analysis failed")
+            campaign.drop_failed(run_uid)
         return len(found) + len(failed)
 
     def _tell_end(self, why: str) -> None:

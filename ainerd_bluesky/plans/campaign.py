@@ -29,6 +29,9 @@ KIND = "xpcs-campaign"
 FORMAT_VERSION = 1
 """Of that file."""
 
+_NO_SPOT = "no fresh spot"
+_NO_RESULT = "no usable result"
+
 
 @dataclass(frozen=True)
 class _UnderWay:
@@ -74,6 +77,8 @@ class Campaign:
             selector.vocabulary if isinstance(selector, HasVocabulary) else None
         )
         self._unusable: set[str] = set()
+        self.n_unusable = 0
+        """Runs in a row that gave no usable result."""
         self._path = path
         self._under_way: _UnderWay | None = None
         self._interrupted = ""
@@ -210,33 +215,37 @@ class Campaign:
                 exc_info=not isinstance(error, AinerdError),
             )
             self._unusable.add(run_uid)
-            self._release_run(run_uid)
+            self._give_up_run(run_uid)
         else:
             del self.awaited[run_uid]
+            self.n_unusable = 0
+            if self._selector.excluded.get(name) == _NO_RESULT:
+                self._selector.readmit(name)
             self._tell_renamed(seen, run_uid, summary)
         self.save()
 
     def drop_interrupted(self) -> None:
-        """Give up the candidate of the run that an earlier session died in.
+        """Release the candidate of the run that an earlier session died in.
 
         The run may have been complete all the same, so its result is asked for on.
         """
         if self._interrupted in self.expected:
-            self.drop(self._interrupted, "the session died in it")
+            name = self.awaited[self._interrupted]
+            logger.warning("the session died in run %s of %r", self._interrupted, name)
+            self._release(name, is_tried=True)
+            self.save()
 
-    def drop(self, run_uid: str, why: str) -> None:
+    def drop_failed(self, run_uid: str) -> None:
         """Give up the candidate of an awaited run; a late result is learned still.
 
         Parameters
         ----------
         run_uid : str
-            An awaited run.
-        why : str
-            For the log.
+            A run whose analysis failed.
         """
         name = self.awaited[run_uid]
-        logger.warning("run %s of sample %r has no result: %s", run_uid, name, why)
-        self._release_run(run_uid)
+        logger.warning("run %s of sample %r: its analysis failed", run_uid, name)
+        self._give_up_run(run_uid)
         self.save()
 
     def save(self) -> None:
@@ -298,16 +307,17 @@ class Campaign:
         """Exclude what has no fresh spot, and readmit what has one again."""
         spots, selector = self.spots, self._selector
         dose = 0.0 if spots is None else spots.dose_of(seconds)
-        for sample, candidates in _by_sample(selector.excluded).items():
+        without = {name for name, why in selector.excluded.items() if why == _NO_SPOT}
+        excluded = [c for c in selector.candidates if c.name in without]
+        for sample, names in _names_by_sample(excluded).items():
             if spots is None or not spots.why_none(sample, dose):
-                for candidate in candidates:
-                    selector.readmit(candidate.name)
-        for sample, candidates in _by_sample(selector.left).items():
+                for name in names:
+                    selector.readmit(name)
+        for sample, names in _names_by_sample(selector.left).items():
             if spots is not None and (why := spots.why_none(sample, dose)):
-                names = [candidate.name for candidate in candidates]
                 logger.warning("candidates %s drop out: %s", reprlib.repr(names), why)
                 for name in names:
-                    selector.exclude(name)
+                    selector.exclude(name, _NO_SPOT)
 
     @property
     def _taken_names(self) -> set[str]:
@@ -331,16 +341,18 @@ class Campaign:
         if name in self._selector.pending:
             self._selector.release(name, is_tried=is_tried)
 
-    def _release_run(self, run_uid: str) -> None:
-        """Release the candidate of a run, unless it is awaited from another one."""
+    def _give_up_run(self, run_uid: str) -> None:
+        """Give up the candidate of a run for good, unless another run measures it."""
+        self.n_unusable += 1
         if (name := self._selector.awaited_runs.get(run_uid)) is not None:
             self._release(name, is_tried=True)
+            self._selector.exclude(name, _NO_RESULT)
 
 
-def _by_sample(candidates: Sequence[Candidate]) -> dict[str, list[Candidate]]:
-    samples: dict[str, list[Candidate]] = {}
+def _names_by_sample(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
+    samples: dict[str, list[str]] = {}
     for candidate in candidates:
-        samples.setdefault(sample_of(candidate), []).append(candidate)
+        samples.setdefault(sample_of(candidate), []).append(candidate.name)
     return samples
 
 

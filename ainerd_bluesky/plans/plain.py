@@ -24,11 +24,12 @@ class PlainSelector:
 
     taken: tuple[Suggestion, ...] = ()
     left: tuple[Candidate, ...] = ()
-    excluded: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     def __init__(self, selector: Selector) -> None:
         self.observations: tuple[Observation, ...] = ()
         self.awaited_runs: dict[str, str] = {}
+        self.excluded: dict[str, str] = {}
         self._selector = selector
 
     @property
@@ -56,7 +57,7 @@ class PlainSelector:
         runs = self.awaited_runs.items()
         self.awaited_runs = {uid: other for uid, other in runs if other != name}
 
-    def exclude(self, name: str) -> None:
+    def exclude(self, name: str, why: str) -> None:
         """Do nothing: it suggests what it likes."""
 
     def readmit(self, name: str) -> None:

@@ -64,12 +64,12 @@ class Books:
     @property
     def left(self) -> tuple[Candidate, ...]:
         """Candidates that may still be suggested."""
-        return self._where(self._ledger.is_free)
+        return tuple(self.candidates[i] for i in np.flatnonzero(self._ledger.is_free))
 
     @property
-    def excluded(self) -> tuple[Candidate, ...]:
-        """Candidates that are not suggested until they are readmitted."""
-        return self._where(self._ledger.is_excluded)
+    def excluded(self) -> dict[str, str]:
+        """Candidates that are not suggested until they are readmitted, and why."""
+        return dict(self._ledger.excluded)
 
     @property
     def state_hash(self) -> str:
@@ -91,14 +91,22 @@ class Books:
         self._ledger.release(name, is_tried=is_tried)
         self._history.add({"event": "release", "name": name, "is_tried": is_tried})
 
-    def exclude(self, name: str) -> None:
-        """Do not suggest a candidate until it is readmitted; a person may take it."""
-        self._ledger.is_excluded[self._ledger.index_of(name)] = True
-        self._history.add({"event": "exclude", "name": name})
+    def exclude(self, name: str, why: str) -> None:
+        """Do not suggest a candidate until it is readmitted; a person may take it.
+
+        Parameters
+        ----------
+        name : str
+            The candidate.
+        why : str
+            For whoever asks.
+        """
+        self._ledger.exclude(name, str(why))
+        self._history.add({"event": "exclude", "name": name, "why": str(why)})
 
     def readmit(self, name: str) -> None:
         """Let an excluded candidate be suggested as if it never had been excluded."""
-        self._ledger.is_excluded[self._ledger.index_of(name)] = False
+        self._ledger.readmit(name)
         self._history.add({"event": "readmit", "name": name})
 
     def note_run(self, name: str, run_uid: str) -> None:
@@ -117,6 +125,3 @@ class Books:
     def name_of_run(self, run_uid: str) -> str:
         """Return the candidate that a run measures; an unknown run is an error."""
         return self._ledger.name_of_run(run_uid)
-
-    def _where(self, chosen: NDArray[np.bool_]) -> tuple[Candidate, ...]:
-        return tuple(self.candidates[i] for i in np.flatnonzero(chosen))

@@ -39,7 +39,8 @@ class Ledger:
         """Awaited candidates and the run of each; empty until it is noted."""
         self.n_refused = np.zeros(len(candidates), dtype=np.int64)
         self.is_measured = np.zeros(len(candidates), dtype=bool)
-        self.is_excluded = np.zeros(len(candidates), dtype=bool)
+        self.excluded: dict[str, str] = {}
+        """Candidates that are not free until they are readmitted, and why."""
         self._n_released = np.zeros(len(candidates), dtype=np.int64)
         self._is_within = is_within
         self._max_remeasures = max_remeasures
@@ -51,9 +52,10 @@ class Ledger:
     def is_free(self) -> NDArray[np.bool_]:
         """Which candidates may be suggested."""
         n_failed = self.n_refused + self._n_released
-        free = self._is_within & ~self.is_measured & ~self.is_excluded
+        free = self._is_within & ~self.is_measured
         free &= n_failed <= self._max_remeasures
         free[self.pending_index] = False
+        free[[self.index[name] for name in self.excluded]] = False
         return free
 
     @property
@@ -111,6 +113,30 @@ class Ledger:
             )
         del self.pending[name]
         self._n_released[self.index[name]] += is_tried
+
+    def exclude(self, name: str, why: str) -> None:
+        """Let a candidate be free no more, for now; an unknown one is an error."""
+        self._check_candidate(name)
+        self.excluded[name] = why
+
+    def readmit(self, name: str) -> None:
+        """Let an excluded candidate be free again.
+
+        Parameters
+        ----------
+        name : str
+            The candidate.
+
+        Raises
+        ------
+        SelectionError
+            If it is not excluded.
+        """
+        if name not in self.excluded:
+            raise SelectionError(
+                f"{name!r} is not excluded; those are {list(self.excluded) or 'none'}"
+            )
+        del self.excluded[name]
 
     def note_run(self, name: str, run_uid: str) -> None:
         """Note which run measures a candidate.
@@ -244,6 +270,7 @@ class Ledger:
             "n_refused": len(self.observations) - len(accepted),
             "n_left": int(self.is_free.sum()),
             "pending": list(self.pending),
+            "excluded": dict(self.excluded),
             "labels": dict(Counter(seen.label for seen in accepted)),
         }
 

@@ -261,6 +261,8 @@ class Selector(Protocol):
 class ResumableSelector(Selector, Protocol):
     """A selector that follows its runs and can go on after a crash."""
 
+    candidates: tuple[Candidate, ...]
+
     @property
     def observations(self) -> tuple[Observation, ...]:
         """What was ingested, one per run, in order of arrival."""
@@ -292,8 +294,8 @@ class ResumableSelector(Selector, Protocol):
         ...
 
     @property
-    def excluded(self) -> Sequence[Candidate]:
-        """Candidates that are not suggested until they are readmitted."""
+    def excluded(self) -> Mapping[str, str]:
+        """Candidates that are not suggested until they are readmitted, and why."""
         ...
 
     @property
@@ -309,7 +311,7 @@ class ResumableSelector(Selector, Protocol):
         """Give up waiting for a candidate: no result will come."""
         ...
 
-    def exclude(self, name: str) -> None:
+    def exclude(self, name: str, why: str) -> None:
         """Do not suggest a candidate until it is readmitted."""
         ...
 
@@ -338,6 +340,7 @@ class ResumableSelector(Selector, Protocol):
         ...
 
 
+@runtime_checkable
 class Results(Protocol):
     """Knows the results of runs."""
 

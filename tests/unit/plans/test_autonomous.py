@@ -7,7 +7,7 @@ from bluesky.simulators import RunEngineSimulator
 from bluesky.utils import FailedStatus, RunEngineInterrupted
 from ophyd_async.core import AsyncStatus
 
-from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.errors import ConfigError, NoLabelsError
 from ainerd_bluesky.plans import Budget, LabelFound, Spots, autonomous_xpcs
 from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
@@ -478,18 +478,95 @@ def test_a_dry_run_asks_a_selector_that_cannot_be_copied(camera, stage):
     assert scan["sample"] == "s0"
 
 
-def test_a_run_whose_analysis_failed_does_not_keep_its_sample(series, stage):
-    class Hopeless(Results):
-        def has_failed(self, run_uid):
-            return run_uid == self.asked[0][0]
+class Hopeless(Results):
+    """Knows of the first runs that no result will come of them."""
 
+    def __init__(self, n_failed, **settings):
+        super().__init__(*[None] * n_failed, default=summary(), **settings)
+        self.n_failed = n_failed
+
+    def has_failed(self, run_uid):
+        return run_uid in list(self.by_run)[: self.n_failed]
+
+
+REFUSED = summary(label="invalid", probabilities={})
+
+
+@pytest.mark.parametrize(
+    ("results", "n_times"),
+    [
+        (Hopeless(1), 1),
+        (Results(summary(confidence=math.nan), default=summary()), 1),
+        (Results(summary(label="unheard-of"), default=summary()), 1),
+        (Results(REFUSED, default=summary()), 2),
+    ],
+    ids=["failed", "no number", "unknown label", "refused"],
+)
+def test_only_what_the_gate_refused_is_exposed_again(series, stage, results, n_times):
     selector = StrategySelector(
-        make_shelf(2), Coverage(), settings=SelectorSettings(max_remeasures=1)
+        make_shelf(3), Coverage(), settings=SelectorSettings(max_remeasures=1)
     )
-    results = Hopeless(None, default=summary())
     series(selector, results, timeout=0.0)
-    assert stage.visited.count(stage.visited[0]) == 2
+    assert stage.visited.count(stage.visited[0]) == n_times
+    assert len(stage.visited) == 2 + n_times
     assert selector.pending == ()
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        Hopeless(9),
+        Results(default=summary(confidence=math.nan)),
+        Results(default=summary(label="unheard-of")),
+    ],
+    ids=["failed", "no number", "unknown label"],
+)
+def test_a_broken_analysis_ends_the_series(series, stage, results):
+    with pytest.raises(NoLabelsError, match="2 runs in a row gave no usable result"):
+        series(NoveltySelector(make_shelf(9)), results, max_failures=2)
+    assert len(stage.visited) == 2
+
+
+def test_a_usable_result_begins_the_count_of_useless_ones_anew(series, stage):
+    odd = summary(novelty=math.nan)
+    answers = [odd, odd, summary(), odd, REFUSED, odd, odd]
+    series(NoveltySelector(make_shelf(7)), Results(*answers), max_failures=3)
+    assert len(stage.visited) == 7
+
+
+def test_what_earlier_sessions_met_does_not_end_the_next_one(series, tmp_path):
+    path, results = tmp_path / "state.json", Results(default=summary(label="odd"))
+    for _ in range(2):
+        with pytest.raises(NoLabelsError):
+            series(NoveltySelector(make_shelf(9)), results, state_path=path)
+    results.default = summary()
+    selector = NoveltySelector(make_shelf(9))
+    assert len(series(selector, results, state_path=path)) == 3
+    assert list(selector.excluded.values()) == ["no usable result"] * 6
+
+
+def test_a_late_result_of_what_was_given_up_is_learned(series, tmp_path):
+    path, results = tmp_path / "state.json", Hopeless(1)
+    [uid] = series(NoveltySelector(make_shelf(3)), results, n_scans=1, state_path=path)
+    results.by_run[uid], results.n_failed = REFUSED, 0
+    selector = NoveltySelector(make_shelf(3))
+    series(selector, results, n_scans=1, state_path=path)
+    assert [seen.run_uid for seen in selector.observations] == [uid]
+    assert selector.excluded == {}
+
+
+def test_what_a_person_excludes_is_not_scanned(series, stage):
+    selector = NoveltySelector(make_shelf(3))
+    selector.exclude("s1", "is broken")
+    series(selector, Results(default=summary()))
+    assert sorted(stage.visited) == ["s0", "s2"]
+
+
+@pytest.mark.parametrize("results", [None, "http://127.0.0.1:8000"])
+def test_what_knows_no_results_is_refused(series, stage, results):
+    with pytest.raises(ConfigError, match=r"such as `ainerd\.follower`.* got"):
+        series(NoveltySelector(make_shelf()), results)
+    assert stage.visited == []
 
 
 def test_a_goal_that_no_result_can_reach_is_refused(series, stage):

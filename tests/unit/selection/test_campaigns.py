@@ -177,9 +177,9 @@ def test_what_was_taken_back_and_suggested_is_no_choice_of_a_person():
 
 def test_what_is_excluded_is_not_suggested_until_it_is_readmitted():
     selector = selector_with()
-    selector.exclude("s4")
+    selector.exclude("s4", "too hot")
     assert "s4" not in {candidate.name for candidate in selector.left}
-    assert [candidate.name for candidate in selector.excluded] == ["s4"]
+    assert selector.excluded == selector.report()["excluded"] == {"s4": "too hot"}
     assert "s4" not in names(selector.suggest(99))
     selector.readmit("s4")
     assert names(selector.suggest(99)) == ["s4"]
@@ -289,6 +289,8 @@ def test_of_results_with_a_bad_one_none_is_learned(bad, message):
 @pytest.mark.parametrize(
     ("act", "message"),
     [
+        (lambda s: s.exclude("x", "hot"), "'x' is not a candidate; there are 11"),
+        (lambda s: s.readmit("s1"), "'s1' is not excluded; those are none"),
         (lambda s: s.take("x"), "'x' is not a candidate; there are 11, such as 's0'"),
         (lambda s: s.take("s9"), "'s9' is awaited already: ingest its result"),
         (lambda s: s.release("s1"), r"'s1' is not awaited; those are \['s9'\]"),

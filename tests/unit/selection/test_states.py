@@ -86,7 +86,7 @@ def busy():
     selector.take(free)
     selector.suggest(2)
     for name in (NAMES[0], NAMES[1]):
-        selector.exclude(name)
+        selector.exclude(name, "too hot")
     selector.readmit(NAMES[0])
     return selector
 
@@ -95,7 +95,7 @@ steps = st.one_of(
     st.tuples(st.just("suggest"), st.integers(1, 3)),
     st.tuples(st.just("take"), st.sampled_from(NAMES)),
     st.tuples(st.just("release"), st.sampled_from(NAMES)),
-    st.tuples(st.just("exclude"), st.sampled_from(NAMES)),
+    st.tuples(st.just("exclude"), st.sampled_from(NAMES), st.just("too hot")),
     st.tuples(st.just("readmit"), st.sampled_from(NAMES)),
     st.tuples(st.just("note_run"), st.sampled_from(NAMES), st.sampled_from("ABCD")),
     st.tuples(
