@@ -11,6 +11,7 @@ from ainerd_bluesky.selection.decisions import Decision
 from ainerd_bluesky.vocabulary import Label
 
 __all__ = [
+    "LARGEST",
     "Candidate",
     "Observation",
     "Results",
@@ -21,8 +22,8 @@ __all__ = [
     "as_number",
 ]
 
-# The square of what is larger, summed over many results, is no number any more.
-_LARGEST = 1e100
+LARGEST = 1e100
+"""The square of what is larger, summed over many results, is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -242,7 +243,7 @@ def as_number(value: object) -> float:
         number = float(value) if isinstance(value, Real) else math.nan
     except OverflowError:
         return math.nan
-    return number if abs(number) <= _LARGEST else math.nan
+    return number if abs(number) <= LARGEST else math.nan
 
 
 class Selector(Protocol):

@@ -323,7 +323,9 @@ def test_what_cannot_be_done_changes_nothing(act, message):
             r"every candidate needs 2 coordinates, got \[1\]",
         ),
         ([Candidate("x", (np.nan,))], (), "of 'x' must be finite"),
-        ([Candidate("x", exposure=-1.0)], (), "seconds >= 0, got -1.0"),
+        ([Candidate("x", (1e308,))], (), "of 'x' must be finite, to 1e"),
+        ([Candidate("x", exposure=-1.0)], (), r"seconds >= 0, to 1e\+100, got -1.0"),
+        ([Candidate("x", exposure=1e101)], (), r"to 1e\+100, got 1e\+101"),
         (LINE, (Axis("x", 20.0, 30.0),), "no candidate lies inside the limits"),
         (LINE, (Axis("x", is_log=True),), "needs values > 0, got 0.0"),
         (

@@ -8,10 +8,13 @@ import pytest
 
 from ainerd_bluesky.errors import SelectionError
 from ainerd_bluesky.selection import (
+    Axis,
     Candidate,
     Coverage,
+    Novelty,
     NoveltySelector,
     Observation,
+    SelectorSettings,
     StrategySelector,
     WantedLabel,
     WantedLabelSelector,
@@ -188,3 +191,30 @@ def test_selectors_for_the_usual_purposes_know_words_of_ones_own(make):
     selector = make(["static", "foam"])
     selector.ingest([Observation("s1", "foam", 0.9, 0.1)])
     assert load_selector(selector.state()).vocabulary == ("static", "foam")
+
+
+class Steep(Novelty):
+    """Scores that are as large as they may be, and more."""
+
+    def score(self, situation):
+        return np.full(len(situation.chance), self.exploration)
+
+
+def test_what_is_as_large_as_allowed_gives_numbers():
+    axis = Axis("T", -1e100, 1e100, seconds_per_unit=1e100, settle=1e100)
+    candidates = [
+        Candidate(f"s{n}", (t,), 1e100) for n, t in enumerate((-1e100, 1e100))
+    ]
+    selector = StrategySelector(
+        candidates, Steep(1e100), axes=[axis], settings=SelectorSettings(cost_weight=1)
+    )
+    found = [selector.suggest()[0].decision for _ in candidates]
+    values = [[one.score, one.cost, *one.values.values()] for one in found]
+    assert np.isfinite(np.concatenate(values)).all()
+
+
+@pytest.mark.parametrize("score", [1e101, 1e308])
+def test_a_score_that_costs_could_make_no_number_chooses_nothing(score):
+    selector = StrategySelector(LINE, Steep(score))
+    with pytest.raises(SelectionError, match="gave 5 of 5 candidates no usable score"):
+        selector.suggest()
