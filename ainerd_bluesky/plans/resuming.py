@@ -73,10 +73,29 @@ def open_campaign(
     name = name or saved.get("campaign") or _new_name()
     campaign = Campaign(selector, name, spots, None if is_dry else path)
     if saved:
-        _catch_up(selector, saved["selector"])
-        campaign.restore(saved)
+        _go_on(campaign, selector, saved, path)
     campaign.save()
     return campaign
+
+
+def _go_on(
+    campaign: Campaign,
+    selector: ResumableSelector,
+    saved: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """Bring campaign and selector to where the saved ones were."""
+    try:
+        _catch_up(selector, saved["selector"])
+        campaign.restore(saved)
+    except ConfigError:
+        raise
+    except SelectionError as error:
+        raise SelectionError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SelectionError(
+            f"{path} is damaged ({error!r}): put back a copy, or name another file"
+        ) from error
 
 
 def as_resumable(selector: Selector) -> ResumableSelector:

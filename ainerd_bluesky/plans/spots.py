@@ -73,7 +73,12 @@ class Dose:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Dose":
         """Read an exposure back."""
-        return cls(**{**values, "position": tuple(values["position"])})
+        return cls(
+            str(values["sample"]),
+            tuple(map(float, values["position"])),
+            float(values["dose"]),
+            str(values["run_uid"]),
+        )
 
 
 class Spots:

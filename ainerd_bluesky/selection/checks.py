@@ -14,7 +14,7 @@ from ainerd_bluesky.selection.protocols import (
     Observation,
     as_number,
 )
-from ainerd_bluesky.selection.situation import Strategy
+from ainerd_bluesky.selection.situation import Strategy, require_strategy
 from ainerd_bluesky.selection.space import Axis, is_within
 from ainerd_bluesky.vocabulary import Label
 
@@ -144,8 +144,9 @@ def check_strategy(strategy: Strategy, vocabulary: Sequence[str]) -> None:
     Raises
     ------
     SelectionError
-        If it wants a label that the vocabulary lacks.
+        If it is none, or wants a label that the vocabulary lacks.
     """
+    require_strategy(strategy)
     unknown = strategy.unknown_labels(vocabulary)
     if unknown:
         raise SelectionError(

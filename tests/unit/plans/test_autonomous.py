@@ -8,7 +8,13 @@ from bluesky.utils import FailedStatus, RunEngineInterrupted
 from ophyd_async.core import AsyncStatus
 
 from ainerd_bluesky.errors import ConfigError, NoLabelsError
-from ainerd_bluesky.plans import Budget, LabelFound, Spots, autonomous_xpcs
+from ainerd_bluesky.plans import (
+    AllLabelsSeen,
+    Budget,
+    LabelFound,
+    Spots,
+    autonomous_xpcs,
+)
 from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
     Candidate,
@@ -340,6 +346,12 @@ def test_a_scan_that_no_spot_can_take_is_refused_before_anything_moves(
         ({"max_failures": 0}, "max_failures >= 1"),
         ({"timeout": math.nan}, "timeout >= 0"),
         ({"n_frames": 0}, "n_frames >= 1"),
+        ({"n_frames": 10.5}, "n_frames >= 1 and frame_time > 0, got 10.5"),
+        (
+            {"goal": AllLabelsSeen},
+            r"such as AllLabelsSeen\(\) or .* got <class",
+        ),
+        ({"goal": "aging"}, "or a function of your own, got 'aging'"),
         ({"n_scans": -1}, "limits >= 0"),
         ({"campaign": "a/b"}, "name of a campaign"),
         ({"state_path": "state.json"}, "needs a selector that can be saved"),

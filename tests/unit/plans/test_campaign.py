@@ -539,3 +539,26 @@ def test_what_a_person_takes_without_a_fresh_spot_drops_out(tmp_path, RE, caplog
     assert stage.visited == []
     assert selector.pending == ()
     assert "candidate 'gel at 2' drops out: sample 'gel' has no fresh" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"doses": [{"sample": "s0"}]},
+        {"doses": [{"sample": "s0", "position": ["left"], "dose": 1, "run_uid": "a"}]},
+        {"doses": None},
+        {"n_scans": "many"},
+        {"under_way": ["s0"] * 3},
+        {"awaited": ["s0"]},
+        {"selector": []},
+    ],
+    ids=str,
+)
+def test_a_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "a.json"
+    open_campaign(NoveltySelector(make_shelf()), spots=make_spots(), path=path)
+    text = json.dumps(json.loads(path.read_text()) | damage)
+    path.write_text(text)
+    with pytest.raises(SelectionError, match=r"a\.json is damaged \(.*put back a copy"):
+        open_campaign(NoveltySelector(make_shelf()), spots=make_spots(), path=path)
+    assert path.read_text() == text

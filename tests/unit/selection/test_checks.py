@@ -16,9 +16,11 @@ from ainerd_bluesky.selection import (
     Observation,
     SelectorSettings,
     StrategySelector,
+    Turns,
     WantedLabel,
     WantedLabelSelector,
     WantedProperty,
+    discovery,
     load_selector,
 )
 
@@ -218,3 +220,25 @@ def test_a_score_that_costs_could_make_no_number_chooses_nothing(score):
     selector = StrategySelector(LINE, Steep(score))
     with pytest.raises(SelectionError, match="gave 5 of 5 candidates no usable score"):
         selector.suggest()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (discovery, "got <function discovery.*: call it"),
+        (Coverage, "got <class .*Coverage.*: call it"),
+        ("coverage", "got 'coverage'$"),
+    ],
+    ids=["function", "class", "name"],
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda strategy: StrategySelector(LINE, strategy),
+        lambda strategy: Turns((Coverage(), strategy), (1.0, 1.0)),
+    ],
+    ids=["alone", "part"],
+)
+def test_what_is_no_strategy_is_named(use, strategy, message):
+    with pytest.raises(SelectionError, match=message):
+        use(strategy)
