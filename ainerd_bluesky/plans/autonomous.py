@@ -246,7 +246,7 @@ class _Series:
         yield from self._learn(list(self.campaign.awaited), self.beamline.timeout)
         self.campaign.drop_interrupted()
         # What earlier sessions met may have been put right.
-        self.campaign.n_unusable = 0
+        self.campaign.useless.clear()
         while not (why := self._why_stop()):
             yield from bps.checkpoint()
             if why := (yield from self._step()):
@@ -318,17 +318,17 @@ class _Series:
         n_learned = yield from self._learn(latest, self.beamline.timeout)
         others = [uid for uid in self.campaign.unanswered if uid not in latest]
         n_learned += yield from self._learn(others, 0.0)
-        self._require_labels(latest)
+        self._require_labels()
         return n_learned
 
-    def _require_labels(self, latest: Sequence[str]) -> None:
+    def _require_labels(self) -> None:
         """Expose nothing more for an analysis that is broken."""
-        n_unusable = self.campaign.n_unusable
-        if n_unusable >= self.max_failures:
+        useless = self.campaign.useless
+        if len(useless) >= self.max_failures:
             raise NoLabelsError(
-                f"{n_unusable} runs in a row gave no usable result, the last of them "
-                f"{', '.join(latest)}: see the log and `ainerd check`, then call the "
-                "plan again"
+                f"{len(useless)} runs in a row gave no usable result, the last of them "
+                f"{useless[-1]}: see the log and `ainerd check`, then call the plan "
+                "again"
             )
 
     def _learn(self, run_uids: Sequence[str], timeout: float) -> MsgGenerator[int]:

@@ -77,7 +77,7 @@ class Campaign:
             selector.vocabulary if isinstance(selector, HasVocabulary) else None
         )
         self._unusable: set[str] = set()
-        self.n_unusable = 0
+        self.useless: list[str] = []
         """Runs in a row that gave no usable result."""
         self._path = path
         self._under_way: _UnderWay | None = None
@@ -218,7 +218,7 @@ class Campaign:
             self._give_up_run(run_uid)
         else:
             del self.awaited[run_uid]
-            self.n_unusable = 0
+            self.useless.clear()
             if self._selector.excluded.get(name) == _NO_RESULT:
                 self._selector.readmit(name)
             self._tell_renamed(seen, run_uid, summary)
@@ -343,7 +343,7 @@ class Campaign:
 
     def _give_up_run(self, run_uid: str) -> None:
         """Give up the candidate of a run for good, unless another run measures it."""
-        self.n_unusable += 1
+        self.useless.append(run_uid)
         if (name := self._selector.awaited_runs.get(run_uid)) is not None:
             self._release(name, is_tried=True)
             self._selector.exclude(name, _NO_RESULT)
