@@ -90,7 +90,7 @@ class Campaign:
 
     @property
     def unanswered(self) -> list[str]:
-        """Awaited runs of which no result came that cannot be used."""
+        """Awaited runs to ask for: all but those whose result could not be used."""
         return [uid for uid in self.awaited if uid not in self._unusable]
 
     @property

@@ -479,6 +479,18 @@ def test_what_a_person_took_comes_first_after_an_interruption_too(
     assert stage.visited == ["s3"]
 
 
+def test_after_a_crash_a_person_may_choose_as_well(tmp_path, series):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    series(path, Camera(), Motor("stage"), NoveltySelector(make_shelf()), results,
+           n_scans=2)  # fmt: skip
+    selector, stage = NoveltySelector(make_shelf()), Motor("stage")
+    assert series(path, Camera(), stage, selector, results, n_scans=0) == []
+    wanted = selector.left[-1].name
+    selector.take(wanted)
+    series(path, Camera(), stage, selector, results, n_scans=3)
+    assert stage.visited == [wanted]
+
+
 def test_a_wish_may_be_taken_back(tmp_path, series):
     selector, stage = NoveltySelector(make_shelf()), Motor("stage")
     selector.take("s3")
