@@ -11,6 +11,7 @@ __all__ = [
     "MemoryBudgetError",
     "ModelError",
     "NamingError",
+    "NoLabelsError",
     "OutboxError",
     "PartitionError",
     "QueueError",
@@ -86,6 +87,10 @@ class SelectionError(AinerdError, ValueError):
 
 class SpotError(AinerdError, RuntimeError):
     """No place of a sample can take the dose of another exposure."""
+
+
+class NoLabelsError(AinerdError, RuntimeError):
+    """Several runs in a row gave no label that can be used."""
 
 
 class StateInUseError(AinerdError, BlockingIOError):

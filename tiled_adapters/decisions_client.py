@@ -106,7 +106,7 @@ class XPCSDecision(Container):
 
     @property
     def ranked(self) -> pd.DataFrame:
-        """The best candidates, best first, with their scores and costs in seconds."""
+        """The best five candidates, best first, with scores and costs in seconds."""
         frame: pd.DataFrame = self["ranked"].read()
         return frame
 

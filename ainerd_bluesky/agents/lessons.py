@@ -91,13 +91,12 @@ class Lessons:
     def _learn(self, entry: Entry, summary: Mapping[str, Any]) -> None:
         self._n_silent = 0
         try:
-            seen = Observation.from_summary(entry.name, summary)
-            self._journal.selector.ingest([seen])
+            seen = self._ingest(entry.name, summary)
         except SelectionError as error:
             self._give_up(entry, f"its result cannot be used: {error}")
             return
         entry.state = "labelled"
-        self._say(f"{entry.name}: {seen.label} {seen.confidence:.2f}")
+        self._say(f"{entry.name}: {_told(seen, summary)} {seen.confidence:.2f}")
         self._journal.save()
 
     def _give_up_on_labels(self) -> None:
@@ -139,7 +138,7 @@ class Lessons:
         self, name: str, run_uid: str, summary: Mapping[str, Any]
     ) -> None:
         try:
-            self._journal.selector.ingest([Observation.from_summary(name, summary)])
+            seen = self._ingest(name, summary)
         except SelectionError as error:
             logger.warning("nothing is learned from run %s: %s", run_uid, error)
             return
@@ -147,9 +146,21 @@ class Lessons:
         for entry in self._journal.of_state("measured"):
             if entry.name == name and not entry.run_uids:
                 entry.state, entry.run_uids = "labelled", (run_uid,)
-        self._say(f"{name}: {summary['label']}, from run {run_uid[:8]}")
+        self._say(f"{name}: {_told(seen, summary)}, from run {run_uid[:8]}")
         self._journal.save()
+
+    def _ingest(self, name: str, summary: Mapping[str, Any]) -> Observation:
+        selector = self._journal.selector
+        seen = Observation.from_summary(name, summary, selector.vocabulary)
+        selector.ingest([seen])
+        return seen
 
     def _give_up(self, entry: Entry, why: str) -> None:
         self._journal.release(entry)
         self._say(f"{entry.name}: given up, {why}")
+
+
+def _told(seen: Observation, summary: Mapping[str, Any]) -> str:
+    """Say a label, and the word that it stands for where the selector has no such."""
+    word = str(summary["label"])
+    return seen.label if seen.label == word else f"{seen.label} (for {word!r})"

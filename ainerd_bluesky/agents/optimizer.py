@@ -129,7 +129,8 @@ class SelectorOptimizer:
             time.sleep(self._poll_interval)
         name = str(suggestions[0][_ID])
         self._evaluated[name] = {**summary, "run_uid": uid}
-        seen = Observation.from_summary(name, self._evaluated[name])
+        words = self.selector.vocabulary
+        seen = Observation.from_summary(name, self._evaluated[name], words)
         return [{_ID: name, "run_uid": uid, **_outcome(seen)}]
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
@@ -151,7 +152,9 @@ class SelectorOptimizer:
         names = [str(point[_ID]) for point in points]
         self.selector.ingest(
             [
-                Observation.from_summary(name, self._evaluated.get(name, point))
+                Observation.from_summary(
+                    name, self._evaluated.get(name, point), self.selector.vocabulary
+                )
                 for name, point in zip(names, points, strict=True)
             ]
         )

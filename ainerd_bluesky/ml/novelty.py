@@ -163,16 +163,14 @@ class KnownMaps:
     def _oddness(
         self, distances: NDArray[np.float64], signal_to_noise: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """Compute by how many standard deviations distances are longer than usual.
-
-        Of logarithms, for distances of maps with much noise spread as widely as long.
-        """
+        """Compute by how many standard deviations distances are longer than usual."""
         n_like = min(_N_LIKE, len(self.distances))
         below, above = (
             np.searchsorted(self.signal_to_noise, signal_to_noise, side)
             for side in ("left", "right")
         )
         first = np.clip((below + above - n_like) // 2, 0, len(self.distances) - n_like)
+        # Of noisy maps, distances are long and spread as widely as they are long.
         like = _logarithm(self.distances[first[:, None] + np.arange(n_like)])
         spread = np.maximum(like.std(axis=1), _LEAST_SPREAD)
         return np.asarray((_logarithm(distances) - like.mean(axis=1)) / spread)

@@ -20,8 +20,8 @@ from bluesky.utils import (
     RunEngineControlException,
 )
 
-from ainerd_bluesky.errors import ConfigError, SpotError
-from ainerd_bluesky.plans.campaign import Campaign
+from ainerd_bluesky.errors import ConfigError, NoLabelsError, SpotError
+from ainerd_bluesky.plans.campaign import Campaign, sample_of
 from ainerd_bluesky.plans.limits import Budget, Goal, check_goal
 from ainerd_bluesky.plans.resuming import as_resumable, open_campaign
 from ainerd_bluesky.plans.scan import (
@@ -82,7 +82,8 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     the same call after a crash goes on where the series was, and nothing is scanned
     twice; one plan at a time may use the file.
 
-    A dry run, in which nothing opens runs, ends after one scan and books nothing.
+    A dry run, in which nobody carries out the messages, ends after one scan. It works
+    on a copy of the selector and writes no file.
 
     Parameters
     ----------
@@ -101,14 +102,15 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     goal : callable, optional
         Takes all observations and tells whether they are enough, such as `LabelFound`.
     spots : Spots, optional
-        Places inside the samples with their limits of dose; a sample without a fresh
-        one drops out.
+        Places inside the samples with their limits of dose; a sample drops out as
+        long as it has no fresh one.
     campaign : str, optional
         Name under which the decisions are kept; unset: a new one with today's date.
     timeout : float, optional
         Longest wait for one label, in seconds.
     max_failures : int, optional
-        So many scans that fail one after another end the series with the last error.
+        So many scans that fail one after another end the series with the last error;
+        so many runs in a row without a usable result, with a `NoLabelsError`.
     state_path : Path or str, optional
         File of the state, written at each event; held by another plan it is a
         `StateInUseError`.
@@ -139,6 +141,11 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     if n_scans is not None:
         limits = replace(limits, max_scans=n_scans)
     check_goal(goal, selector)
+    if not isinstance(results, Results):
+        raise ConfigError(
+            "results need a method `wait(run_uid, timeout)`, such as `ainerd.follower` "
+            f"has, got {results!r}"
+        )
     md = _free_metadata(scan_settings.pop("md", None))
     exposure = Exposure(**scan_settings)  # type: ignore[misc] # md is out
     if spots is not None:
@@ -150,9 +157,9 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     if path is not None:
         as_resumable(selector)
     with nullcontext() if path is None else lock_state(path):
-        book = yield from _open(
-            partial(open_campaign, selector, name=campaign, spots=spots, path=path)
-        )
+        is_dry = yield from _is_dry_run()
+        opened = partial(open_campaign, selector, name=campaign, spots=spots, path=path)
+        book = yield from _open(partial(opened, is_dry=is_dry))
         beamline = _Beamline(detector, stage, results, timeout)
         series = _Series(beamline, book, exposure, md, limits, goal, max_failures)
         try:
@@ -161,6 +168,17 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
             # No messages from here on: after a halt nobody would carry them out.
             book.give_up(is_tried=False)
     return run_uids
+
+
+def _is_dry_run() -> MsgGenerator[bool]:
+    """Tell whether nobody carries out the messages."""
+    carried_out = []
+
+    async def note() -> None:
+        carried_out.append(True)
+
+    yield from bps.wait_for([note])
+    return not carried_out
 
 
 def _open(open_one: Callable[[], Campaign]) -> MsgGenerator[Campaign]:
@@ -227,6 +245,8 @@ class _Series:
         """Scan until something ends the series; return the runs."""
         yield from self._learn(list(self.campaign.awaited), self.beamline.timeout)
         self.campaign.drop_interrupted()
+        # What earlier sessions met may have been put right.
+        self.campaign.useless.clear()
         while not (why := self._why_stop()):
             yield from bps.checkpoint()
             if why := (yield from self._step()):
@@ -241,7 +261,7 @@ class _Series:
 
     def _step(self) -> MsgGenerator[str]:
         """Measure one more candidate; return why there is none, if so."""
-        suggestion = self.campaign.suggest()
+        suggestion = self.campaign.suggest(self.exposure.seconds)
         if suggestion is None:
             # Late results may free a candidate, or reach the goal.
             n_learned = yield from self._learn_all(self.campaign.expected)
@@ -282,12 +302,12 @@ class _Series:
         if spots is None:
             return None
         dose = spots.dose_of(self.exposure.seconds)
-        return spots.fresh(candidate.sample or candidate.name, dose)
+        return spots.fresh(sample_of(candidate), dose)
 
     def _drop_out(self, name: str, error: SpotError) -> str:
         """Give up a candidate; tell why that ends the series, if so."""
         logger.warning("candidate %r drops out: %s", name, error)
-        self.campaign.give_up(is_tried=True)
+        self.campaign.drop_out()
         if name in self.dropped and not self.campaign.heeds_releases:
             return f"{name!r} has no fresh spot and was suggested again"
         self.dropped.add(name)
@@ -296,9 +316,20 @@ class _Series:
     def _learn_all(self, latest: Sequence[str]) -> MsgGenerator[int]:
         """Wait for the latest results, and take what came late of the others."""
         n_learned = yield from self._learn(latest, self.beamline.timeout)
-        others = [uid for uid in self.campaign.awaited if uid not in latest]
+        others = [uid for uid in self.campaign.unanswered if uid not in latest]
         n_learned += yield from self._learn(others, 0.0)
+        self._require_labels()
         return n_learned
+
+    def _require_labels(self) -> None:
+        """Expose nothing more for an analysis that is broken."""
+        useless = self.campaign.useless
+        if len(useless) >= self.max_failures:
+            raise NoLabelsError(
+                f"{len(useless)} runs in a row gave no usable result, the last of them "
+                f"{useless[-1]}: see the log and `ainerd check`, then call the plan "
+                "again"
+            )
 
     def _learn(self, run_uids: Sequence[str], timeout: float) -> MsgGenerator[int]:
         """Learn what comes in time, if only that nothing will; return how many."""
@@ -311,14 +342,14 @@ class _Series:
             return len(found)
         failed = [uid for uid in campaign.expected if results.has_failed(uid)]
         for run_uid in failed:
-            campaign.drop(run_uid, "its analysis failed")
+            campaign.drop_failed(run_uid)
         return len(found) + len(failed)
 
     def _tell_end(self, why: str) -> None:
         name, awaited = self.campaign.name, list(self.campaign.awaited)
         logger.info("campaign %s ends after %d runs: %s", name, len(self.run_uids), why)
         if awaited:
-            logger.warning("%d runs have no result yet: %s", len(awaited), awaited)
+            logger.warning("%d runs have no label yet: %s", len(awaited), awaited)
 
     def _scan(self, suggestion: Suggestion, spot: Spot | None) -> MsgGenerator[str]:
         beamline, name = self.beamline, suggestion.candidate.name

@@ -1,15 +1,18 @@
 """A campaign: what was suggested, exposed and learned, on disk before it counts."""
 
 import logging
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ainerd_bluesky.errors import AinerdError, ConfigError, SelectionError
-from ainerd_bluesky.plans.limits import Spent
+from ainerd_bluesky.plans.limits import HasVocabulary, Spent
+from ainerd_bluesky.plans.plain import PlainSelector
 from ainerd_bluesky.plans.spots import Dose, Spot, Spots
 from ainerd_bluesky.selection.protocols import (
+    Candidate,
     Observation,
     ResumableSelector,
     Selector,
@@ -17,7 +20,7 @@ from ainerd_bluesky.selection.protocols import (
 )
 from ainerd_bluesky.selection.saving import write_json
 
-__all__ = ["FORMAT_VERSION", "KIND", "Campaign"]
+__all__ = ["FORMAT_VERSION", "KIND", "Campaign", "sample_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,9 @@ KIND = "xpcs-campaign"
 """What the file of a state says it is."""
 FORMAT_VERSION = 1
 """Of that file."""
+
+_NO_SPOT = "no fresh spot"
+_NO_RESULT = "no usable result"
 
 
 @dataclass(frozen=True)
@@ -60,11 +66,19 @@ class Campaign:
         self.name = name
         self.spots = spots
         self.spent = Spent()
-        self._selector: ResumableSelector | _Plain = (
-            selector if isinstance(selector, ResumableSelector) else _Plain(selector)
+        self._selector: ResumableSelector | PlainSelector = (
+            selector
+            if isinstance(selector, ResumableSelector)
+            else PlainSelector(selector)
         )
         self.awaited = dict(self._selector.awaited_runs)
-        """Runs without a result yet, and the candidate of each."""
+        """Runs without a usable result yet, and the candidate of each."""
+        self._vocabulary = (
+            selector.vocabulary if isinstance(selector, HasVocabulary) else None
+        )
+        self._unusable: set[str] = set()
+        self.useless: list[str] = []
+        """Runs in a row that gave no usable result."""
         self._path = path
         self._under_way: _UnderWay | None = None
         self._interrupted = ""
@@ -75,6 +89,11 @@ class Campaign:
         return self._under_way is not None
 
     @property
+    def unanswered(self) -> list[str]:
+        """Awaited runs to ask for: all but those whose result could not be used."""
+        return [uid for uid in self.awaited if uid not in self._unusable]
+
+    @property
     def expected(self) -> list[str]:
         """Awaited runs that are worth waiting for: nobody gave up their candidates."""
         return [uid for uid in self.awaited if uid in self._selector.awaited_runs]
@@ -82,17 +101,32 @@ class Campaign:
     @property
     def heeds_releases(self) -> bool:
         """Whether the selector ends at some time to suggest what was given up."""
-        return not isinstance(self._selector, _Plain)
+        return not isinstance(self._selector, PlainSelector)
 
     @property
     def observations(self) -> Sequence[Observation]:
         """What the selector knows, or at least what it learned here."""
         return self._selector.observations
 
-    def suggest(self) -> Suggestion | None:
-        """Return what to measure next, which is under way from now on; None if none."""
-        suggestions = self._selector.suggest(1)
+    def suggest(self, seconds: float) -> Suggestion | None:
+        """Return what to measure next, which is under way from now on.
+
+        Candidates of samples without a fresh spot drop out, as long as there is none.
+
+        Parameters
+        ----------
+        seconds : float
+            Beam time of the exposure to come.
+
+        Returns
+        -------
+        Suggestion or None
+            What a person took, before all else; None if nothing is left.
+        """
+        self._heed_spots(seconds)
+        suggestions = self._selector.taken or self._selector.suggest(1)
         if not suggestions:
+            self.save()
             return None
         self._under_way = _UnderWay(suggestions[0].candidate.name)
         self.save()
@@ -138,15 +172,27 @@ class Campaign:
         Parameters
         ----------
         is_tried : bool
-            Whether it failed by itself; else it was interrupted, and may come again.
+            Whether it failed by itself; else it was interrupted, and may come again:
+            first of all, if a person took it and it was not exposed.
         """
         if self._under_way is not None:
             name, self._under_way = self._under_way.name, None
-            self._release(name, is_tried=is_tried)
+            if is_tried or name not in self._taken_names:
+                self._release(name, is_tried=is_tried)
+            self.save()
+
+    def drop_out(self) -> None:
+        """Release what is under way, which no spot can take; nothing was exposed."""
+        if self._under_way is not None:
+            name, self._under_way = self._under_way.name, None
+            self._release(name, is_tried=False)
             self.save()
 
     def learn(self, run_uid: str, summary: Mapping[str, Any]) -> None:
         """Tell the selector of a result; one that it cannot use is logged.
+
+        That run stays awaited: a later session asks for its result again, which may
+        have been corrected.
 
         Parameters
         ----------
@@ -155,9 +201,9 @@ class Campaign:
         summary : mapping
             Of its result.
         """
-        name = self.awaited.pop(run_uid)
+        name = self.awaited[run_uid]
         try:
-            seen = Observation.from_summary(name, summary)
+            seen = Observation.from_summary(name, summary, self._vocabulary)
             self._selector.ingest([replace(seen, run_uid=run_uid)])
         except Exception as error:
             # The selector may be anybody's: whatever it raises, the series goes on.
@@ -168,30 +214,38 @@ class Campaign:
                 error,
                 exc_info=not isinstance(error, AinerdError),
             )
-            self._release_run(run_uid)
+            self._unusable.add(run_uid)
+            self._give_up_run(run_uid)
+        else:
+            del self.awaited[run_uid]
+            self.useless.clear()
+            if self._selector.excluded.get(name) == _NO_RESULT:
+                self._selector.readmit(name)
+            self._tell_renamed(seen, run_uid, summary)
         self.save()
 
     def drop_interrupted(self) -> None:
-        """Give up the candidate of the run that an earlier session died in.
+        """Release the candidate of the run that an earlier session died in.
 
         The run may have been complete all the same, so its result is asked for on.
         """
         if self._interrupted in self.expected:
-            self.drop(self._interrupted, "the session died in it")
+            name = self.awaited[self._interrupted]
+            logger.warning("the session died in run %s of %r", self._interrupted, name)
+            self._release(name, is_tried=True)
+            self.save()
 
-    def drop(self, run_uid: str, why: str) -> None:
+    def drop_failed(self, run_uid: str) -> None:
         """Give up the candidate of an awaited run; a late result is learned still.
 
         Parameters
         ----------
         run_uid : str
-            An awaited run.
-        why : str
-            For the log.
+            A run whose analysis failed.
         """
         name = self.awaited[run_uid]
-        logger.warning("run %s of sample %r has no result: %s", run_uid, name, why)
-        self._release_run(run_uid)
+        logger.warning("run %s of sample %r: its analysis failed", run_uid, name)
+        self._give_up_run(run_uid)
         self.save()
 
     def save(self) -> None:
@@ -249,55 +303,59 @@ class Campaign:
         else:
             self.give_up(is_tried=False)
 
+    def _heed_spots(self, seconds: float) -> None:
+        """Exclude what has no fresh spot, and readmit what has one again."""
+        spots, selector = self.spots, self._selector
+        dose = 0.0 if spots is None else spots.dose_of(seconds)
+        without = {name for name, why in selector.excluded.items() if why == _NO_SPOT}
+        excluded = [c for c in selector.candidates if c.name in without]
+        for sample, names in _names_by_sample(excluded).items():
+            if spots is None or not spots.why_none(sample, dose):
+                for name in names:
+                    selector.readmit(name)
+        for sample, names in _names_by_sample(selector.left).items():
+            if spots is not None and (why := spots.why_none(sample, dose)):
+                logger.warning("candidates %s drop out: %s", reprlib.repr(names), why)
+                for name in names:
+                    selector.exclude(name, _NO_SPOT)
+
+    @property
+    def _taken_names(self) -> set[str]:
+        return {taken.candidate.name for taken in self._selector.taken}
+
+    @staticmethod
+    def _tell_renamed(
+        seen: Observation, run_uid: str, summary: Mapping[str, Any]
+    ) -> None:
+        if seen.label != str(summary["label"]):
+            logger.warning(
+                "run %s of sample %r is %r, a word that the selector was made without: "
+                "learned as %r, which the model says",
+                run_uid,
+                seen.name,
+                summary["label"],
+                seen.label,
+            )
+
     def _release(self, name: str, *, is_tried: bool) -> None:
         if name in self._selector.pending:
             self._selector.release(name, is_tried=is_tried)
 
-    def _release_run(self, run_uid: str) -> None:
-        """Release the candidate of a run, unless it is awaited from another one."""
+    def _give_up_run(self, run_uid: str) -> None:
+        """Give up the candidate of a run for good, unless another run measures it."""
+        self.useless.append(run_uid)
         if (name := self._selector.awaited_runs.get(run_uid)) is not None:
             self._release(name, is_tried=True)
+            self._selector.exclude(name, _NO_RESULT)
 
 
-class _Plain:
-    """A selector that only suggests and learns, as a campaign sees it.
+def _names_by_sample(candidates: Sequence[Candidate]) -> dict[str, list[str]]:
+    samples: dict[str, list[str]] = {}
+    for candidate in candidates:
+        samples.setdefault(sample_of(candidate), []).append(candidate.name)
+    return samples
 
-    Parameters
-    ----------
-    selector : Selector
-        The selector.
-    """
 
-    def __init__(self, selector: Selector) -> None:
-        self.observations: tuple[Observation, ...] = ()
-        self.awaited_runs: dict[str, str] = {}
-        self._selector = selector
-
-    @property
-    def pending(self) -> tuple[str, ...]:
-        """What was exposed and has no result yet."""
-        return tuple(self.awaited_runs.values())
-
-    def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
-        """Let it suggest."""
-        return self._selector.suggest(n_suggestions)
-
-    def ingest(self, observations: Sequence[Observation]) -> None:
-        """Let it learn, and remember what."""
-        self._selector.ingest(observations)
-        self.observations += tuple(observations)
-        for seen in observations:
-            self.awaited_runs.pop(seen.run_uid, None)
-
-    def note_run(self, name: str, run_uid: str) -> None:
-        """Remember the run: the selector itself does not ask."""
-        self.awaited_runs[run_uid] = name
-
-    def release(self, name: str, *, is_tried: bool = True) -> None:  # noqa: ARG002 - protocol
-        """Wait no longer for a candidate; the selector itself never did."""
-        runs = self.awaited_runs.items()
-        self.awaited_runs = {uid: other for uid, other in runs if other != name}
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: it cannot be saved."""
-        return {}
+def sample_of(candidate: Candidate) -> str:
+    """Return the name of the sample that a candidate is of, or is."""
+    return candidate.sample or candidate.name

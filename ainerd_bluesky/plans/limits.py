@@ -141,8 +141,14 @@ def check_goal(goal: object, selector: object) -> None:
     Raises
     ------
     ConfigError
-        If it asks for a label that no result has.
+        If it asks for a label that no result has, or is no goal.
     """
+    is_goal = goal is None or (callable(goal) and not isinstance(goal, type))
+    if not is_goal:
+        raise ConfigError(
+            "a goal takes all observations, such as AllLabelsSeen() or a function of "
+            f"your own, got {goal!r}"
+        )
     if not isinstance(goal, WantsLabels) or not isinstance(selector, HasVocabulary):
         return
     words = {*map(str, selector.vocabulary), str(Label.INVALID)}

@@ -30,6 +30,7 @@ def open_campaign(
     name: str = "",
     spots: Spots | None = None,
     path: Path | None = None,
+    is_dry: bool = False,
 ) -> Campaign:
     """Begin a campaign, or go on with the one in a file.
 
@@ -43,11 +44,14 @@ def open_campaign(
         Places in the samples.
     path : Path, optional
         File of the state, written at once and at each event.
+    is_dry : bool, optional
+        Whether all happens to a copy of the selector, and nothing is written. One that
+        cannot be copied takes part itself.
 
     Returns
     -------
     Campaign
-        Saved.
+        Saved, unless it is dry.
 
     Raises
     ------
@@ -59,19 +63,39 @@ def open_campaign(
             "the name of a campaign has up to 100 letters, digits and . _ - only, got "
             f"{name!r}"
         )
+    if is_dry and isinstance(selector, ResumableSelector):
+        selector = selector.copy()
     if path is None:
         return Campaign(selector, name or _new_name(), spots)
 
     selector = as_resumable(selector)
     saved = _read(path, name) if path.exists() else {}
-    campaign = Campaign(
-        selector, name or saved.get("campaign") or _new_name(), spots, path
-    )
+    name = name or saved.get("campaign") or _new_name()
+    campaign = Campaign(selector, name, spots, None if is_dry else path)
     if saved:
-        _catch_up(selector, saved["selector"])
-        campaign.restore(saved)
+        _go_on(campaign, selector, saved, path)
     campaign.save()
     return campaign
+
+
+def _go_on(
+    campaign: Campaign,
+    selector: ResumableSelector,
+    saved: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """Bring campaign and selector to where the saved ones were."""
+    try:
+        _catch_up(selector, saved["selector"])
+        campaign.restore(saved)
+    except ConfigError:
+        raise
+    except SelectionError as error:
+        raise SelectionError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SelectionError(
+            f"{path} is damaged ({error!r}): put back a copy, or name another file"
+        ) from error
 
 
 def as_resumable(selector: Selector) -> ResumableSelector:

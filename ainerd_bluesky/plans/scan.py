@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from numbers import Integral
 from typing import Any, Protocol, TypedDict
 
 from bluesky import plan_stubs as bps
@@ -19,6 +20,7 @@ from bluesky.utils import (
 from ophyd_async.core import TriggerInfo
 
 from ainerd_bluesky.errors import ConfigError
+from ainerd_bluesky.selection.protocols import as_number
 
 __all__ = [
     "Book",
@@ -81,10 +83,10 @@ class Exposure:
     frame_time: float = _FRAME_TIME
 
     def __post_init__(self) -> None:
-        if self.n_frames < 1 or not self.frame_time > 0:
+        if not (_is_count(self.n_frames) and as_number(self.frame_time) > 0):
             raise ConfigError(
-                "need n_frames >= 1 and frame_time > 0, got "
-                f"{self.n_frames} and {self.frame_time}"
+                "need a whole number n_frames >= 1 and frame_time > 0, got "
+                f"{self.n_frames!r} and {self.frame_time!r}"
             )
 
     @property
@@ -101,6 +103,10 @@ class Exposure:
             collections_per_event=self.n_frames,
             exposure_timeout=self.seconds + _EXPOSURE_PATIENCE,
         )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Integral) and int(value) >= 1
 
 
 def xpcs_scan(

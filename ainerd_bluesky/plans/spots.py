@@ -73,7 +73,12 @@ class Dose:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Dose":
         """Read an exposure back."""
-        return cls(**{**values, "position": tuple(values["position"])})
+        return cls(
+            str(values["sample"]),
+            tuple(map(float, values["position"])),
+            float(values["dose"]),
+            str(values["run_uid"]),
+        )
 
 
 class Spots:
@@ -207,6 +212,14 @@ class Spots:
             )
         index = int(free[tally.n_exposures[free].argmin()])
         return Spot(sample, index, places[index])
+
+    def why_none(self, sample: str, dose: float) -> str:
+        """Tell why a sample has no spot that can take a dose; empty if it has one."""
+        try:
+            self.fresh(sample, dose)
+        except SpotError as error:
+            return str(error)
+        return ""
 
     def of_sample(self, sample: str) -> list[Spot]:
         """Return all spots of a sample.

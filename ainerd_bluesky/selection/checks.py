@@ -1,7 +1,6 @@
 """What a selector refuses, with the value and the cure in the message."""
 
 import itertools
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -9,8 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
-from ainerd_bluesky.selection.protocols import Candidate, Observation, as_number
-from ainerd_bluesky.selection.situation import Strategy
+from ainerd_bluesky.selection.protocols import (
+    LARGEST,
+    Candidate,
+    Observation,
+    as_number,
+)
+from ainerd_bluesky.selection.situation import Strategy, require_strategy
 from ainerd_bluesky.selection.space import Axis, is_within
 from ainerd_bluesky.vocabulary import Label
 
@@ -140,8 +144,9 @@ def check_strategy(strategy: Strategy, vocabulary: Sequence[str]) -> None:
     Raises
     ------
     SelectionError
-        If it wants a label that the vocabulary lacks.
+        If it is none, or wants a label that the vocabulary lacks.
     """
+    require_strategy(strategy)
     unknown = strategy.unknown_labels(vocabulary)
     if unknown:
         raise SelectionError(
@@ -187,19 +192,19 @@ def check_observation(
         raise SelectionError(
             f"{unknown} of {name!r} is not in the vocabulary "
             f"({', '.join(vocabulary)}): correct the label, or make the selector with "
-            f"vocabulary=[*DYNAMICS, {unknown[0]!r}]"
+            f"vocabulary=[*DYNAMICS, {unknown[0]!r}] when the campaign begins"
         )
 
 
 def _check_candidate(candidate: Candidate) -> None:
-    if not all(math.isfinite(value) for value in candidate.coordinates):
+    if not all(abs(value) <= LARGEST for value in candidate.coordinates):
         raise SelectionError(
-            f"coordinates of {candidate.name!r} must be finite, got "
-            f"{candidate.coordinates}"
+            f"coordinates of {candidate.name!r} must be finite, to {LARGEST:g} either "
+            f"way, got {candidate.coordinates}"
         )
-    if not 0 <= candidate.exposure < math.inf:
+    if not 0 <= candidate.exposure <= LARGEST:
         raise SelectionError(
-            f"exposure of {candidate.name!r} must be seconds >= 0, got "
+            f"exposure of {candidate.name!r} must be seconds >= 0, to {LARGEST:g}, got "
             f"{candidate.exposure}"
         )
 

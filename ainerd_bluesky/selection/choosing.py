@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.selection.protocols import LARGEST
 from ainerd_bluesky.selection.situation import Situation, Strategy
 from ainerd_bluesky.selection.strategies import Coverage
 
@@ -96,12 +97,13 @@ def choose(
 
 
 def _check_scores(strategy: Strategy, scores: Floats) -> None:
-    wrong = ~(np.isfinite(scores) & (scores >= 0))
+    # With costs counted, a larger one would be no number; not-a-number is refused, too.
+    wrong = ~((scores >= 0) & (scores <= LARGEST))
     if wrong.any():
         raise SelectionError(
             f"strategy {strategy.name!r} gave {int(wrong.sum())} of {len(scores)} "
             f"candidates no usable score, such as {scores[wrong][0]}: scores must be "
-            "finite and >= 0; nothing was chosen"
+            f"finite and >= 0, to {LARGEST:g}; nothing was chosen"
         )
 
 

@@ -49,7 +49,7 @@ class Decision:
     values : dict of str to float
         The numbers that the reason rests on.
     top : tuple of Ranked
-        The best candidates, best first.
+        The best five candidates, best first.
     n_candidates : int
         How many could be chosen.
     n_observations : int

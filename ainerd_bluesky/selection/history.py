@@ -11,7 +11,8 @@ from ainerd_bluesky.errors import SelectionError
 __all__ = ["FORMAT_VERSION", "History", "canonical_json", "hash_of_state"]
 
 FORMAT_VERSION = 1
-"""Of saved states; a change of header or events raises it."""
+"""Of saved states; a change of the header or of an event raises it. A version that does
+not know a kind of event says so."""
 
 
 def canonical_json(value: Any) -> str:  # noqa: ANN401 - JSON is any of its types

@@ -1,6 +1,8 @@
 """Who was measured, refused, awaited: the books a selector keeps of its candidates."""
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +39,8 @@ class Ledger:
         """Awaited candidates and the run of each; empty until it is noted."""
         self.n_refused = np.zeros(len(candidates), dtype=np.int64)
         self.is_measured = np.zeros(len(candidates), dtype=bool)
+        self.excluded: dict[str, str] = {}
+        """Candidates that are not free until they are readmitted, and why."""
         self._n_released = np.zeros(len(candidates), dtype=np.int64)
         self._is_within = is_within
         self._max_remeasures = max_remeasures
@@ -51,6 +55,7 @@ class Ledger:
         free = self._is_within & ~self.is_measured
         free &= n_failed <= self._max_remeasures
         free[self.pending_index] = False
+        free[[self.index[name] for name in self.excluded]] = False
         return free
 
     @property
@@ -61,6 +66,11 @@ class Ledger:
     def latest(self, name: str) -> Observation | None:
         """Return the last observation of a candidate; None if there is none."""
         return self._latest.get(name)
+
+    def index_of(self, name: str) -> int:
+        """Return the place of a candidate; a `SelectionError` if there is none such."""
+        self._check_candidate(name)
+        return self.index[name]
 
     def take(self, name: str) -> None:
         """Note that a candidate is going to be measured.
@@ -103,6 +113,30 @@ class Ledger:
             )
         del self.pending[name]
         self._n_released[self.index[name]] += is_tried
+
+    def exclude(self, name: str, why: str) -> None:
+        """Let a candidate be free no more, for now; an unknown one is an error."""
+        self._check_candidate(name)
+        self.excluded[name] = why
+
+    def readmit(self, name: str) -> None:
+        """Let an excluded candidate be free again.
+
+        Parameters
+        ----------
+        name : str
+            The candidate.
+
+        Raises
+        ------
+        SelectionError
+            If it is not excluded.
+        """
+        if name not in self.excluded:
+            raise SelectionError(
+                f"{name!r} is not excluded; those are {list(self.excluded) or 'none'}"
+            )
+        del self.excluded[name]
 
     def note_run(self, name: str, run_uid: str) -> None:
         """Note which run measures a candidate.
@@ -225,6 +259,20 @@ class Ledger:
         self.observations.append(observation)
         self._count(observation)
         return True
+
+    def report(self) -> dict[str, Any]:
+        """Return how many candidates and observations stand where, as JSON values."""
+        accepted = [seen for seen in self.observations if not seen.is_refused]
+        return {
+            "n_candidates": len(self.index),
+            "n_observations": len(self.observations),
+            "n_measured": int(self.is_measured.sum()),
+            "n_refused": len(self.observations) - len(accepted),
+            "n_left": int(self.is_free.sum()),
+            "pending": list(self.pending),
+            "excluded": dict(self.excluded),
+            "labels": dict(Counter(seen.label for seen in accepted)),
+        }
 
     def _count(self, observation: Observation) -> None:
         index = self.index[observation.name]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
-from ainerd_bluesky.selection.situation import Situation, Strategy
+from ainerd_bluesky.selection.situation import Situation, Strategy, require_strategy
 
 __all__ = ["Blend", "Turns"]
 
@@ -20,6 +20,8 @@ class _Mixture(Strategy):
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        for strategy in self.strategies:
+            require_strategy(strategy)
         names = [strategy.name for strategy in self.strategies]
         if len(set(names)) != len(names) or not names:
             raise SelectionError(f"a mixture needs strategies that differ, got {names}")

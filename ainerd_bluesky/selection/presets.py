@@ -15,6 +15,7 @@ from ainerd_bluesky.selection.strategies import (
     Remeasure,
     WantedLabel,
 )
+from ainerd_bluesky.vocabulary import DYNAMICS
 
 __all__ = ["NoveltySelector", "WantedLabelSelector", "discovery", "phase_boundary"]
 
@@ -43,6 +44,8 @@ class NoveltySelector(StrategySelector):
         Weight of the unknown against the expected value.
     random_state : int, optional
         Decides between candidates of the same score.
+    vocabulary : sequence of str, optional
+        The labels that results may have, besides `invalid`.
 
     Examples
     --------
@@ -60,9 +63,13 @@ class NoveltySelector(StrategySelector):
         length_scale: float = 0.2,
         exploration: float = 1.0,
         random_state: int = 0,
+        vocabulary: Sequence[str] = DYNAMICS,
     ) -> None:
         super().__init__(
-            candidates, Novelty(exploration), settings=_one(length_scale, random_state)
+            candidates,
+            Novelty(exploration),
+            vocabulary=vocabulary,
+            settings=_one(length_scale, random_state),
         )
 
 
@@ -82,6 +89,8 @@ class WantedLabelSelector(StrategySelector):
         Weight of the unknown against the expected value.
     random_state : int, optional
         Decides between candidates of the same score.
+    vocabulary : sequence of str, optional
+        The labels that results may have, besides `invalid`.
     """
 
     def __init__(
@@ -92,10 +101,12 @@ class WantedLabelSelector(StrategySelector):
         length_scale: float = 0.2,
         exploration: float = 0.3,
         random_state: int = 0,
+        vocabulary: Sequence[str] = DYNAMICS,
     ) -> None:
         super().__init__(
             candidates,
             WantedLabel(dict(wanted), exploration),
+            vocabulary=vocabulary,
             settings=_one(length_scale, random_state),
         )
 

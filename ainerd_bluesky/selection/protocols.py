@@ -1,8 +1,8 @@
 """What a selector is asked and told, and who answers for the results."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,6 +11,7 @@ from ainerd_bluesky.selection.decisions import Decision
 from ainerd_bluesky.vocabulary import Label
 
 __all__ = [
+    "LARGEST",
     "Candidate",
     "Observation",
     "Results",
@@ -21,8 +22,8 @@ __all__ = [
     "as_number",
 ]
 
-# The square of what is larger, summed over many results, is no number any more.
-_LARGEST = 1e100
+LARGEST = 1e100
+"""The square of what is larger, summed over many results, is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,12 @@ class Observation:
         }
 
     @classmethod
-    def from_summary(cls, name: str, summary: Mapping[str, Any]) -> "Observation":
+    def from_summary(
+        cls,
+        name: str,
+        summary: Mapping[str, Any],
+        vocabulary: Collection[str] | None = None,
+    ) -> "Observation":
         """Read the observation of a candidate out of a result's summary.
 
         Parameters
@@ -155,6 +161,10 @@ class Observation:
             Name of the candidate.
         summary : mapping
             Metadata of the result.
+        vocabulary : collection of str, optional
+            The words that are known where it goes. Probabilities of others are left
+            out and the rest add up to 1; in place of another label stands the model's
+            own, `model_label`, if the summary has it.
 
         Returns
         -------
@@ -169,7 +179,7 @@ class Observation:
             number.
         """
         try:
-            return cls(
+            seen = cls(
                 name=name,
                 label=str(summary["label"]),
                 confidence=float(summary["confidence"]),
@@ -185,10 +195,29 @@ class Observation:
             raise SelectionError(
                 f"summary of {name!r} cannot be used: {error!r}; it has {list(summary)}"
             ) from error
+        if vocabulary is None or seen.is_refused:
+            return seen
+        return _in_words(seen, vocabulary, str(summary.get("model_label")))
 
 
 _NO_NUMBER = (KeyError, AttributeError, TypeError, ValueError, OverflowError)
 """What reading a summary raises where something is missing or no number."""
+
+
+def _in_words(
+    seen: Observation, vocabulary: Collection[str], model_label: str
+) -> Observation:
+    """Say an observation in the words of a vocabulary, as far as that is possible."""
+    known = {p: seen.probabilities[p] for p in seen.probabilities if p in vocabulary}
+    if len(known) < len(seen.probabilities):
+        total = sum(known.values())
+        # What is no probability stays as it is, to be refused.
+        whole = total if 0 < total < 1 else 1.0
+        known = {word: p / whole for word, p in known.items()} if total != 0 else {}
+    if seen.label in vocabulary or model_label not in vocabulary:
+        return replace(seen, probabilities=known)
+    confidence = known.get(model_label, seen.confidence)
+    return replace(seen, label=model_label, confidence=confidence, probabilities=known)
 
 
 def _numbers(physics: Mapping[str, Any]) -> dict[str, float]:
@@ -214,7 +243,7 @@ def as_number(value: object) -> float:
         number = float(value) if isinstance(value, Real) else math.nan
     except OverflowError:
         return math.nan
-    return number if abs(number) <= _LARGEST else math.nan
+    return number if abs(number) <= LARGEST else math.nan
 
 
 class Selector(Protocol):
@@ -233,6 +262,8 @@ class Selector(Protocol):
 class ResumableSelector(Selector, Protocol):
     """A selector that follows its runs and can go on after a crash."""
 
+    candidates: tuple[Candidate, ...]
+
     @property
     def observations(self) -> tuple[Observation, ...]:
         """What was ingested, one per run, in order of arrival."""
@@ -249,8 +280,23 @@ class ResumableSelector(Selector, Protocol):
         ...
 
     @property
+    def taken(self) -> tuple[Suggestion, ...]:
+        """What a person took and no run measures yet."""
+        ...
+
+    @property
     def n_left(self) -> int:
         """Number of candidates that may still be suggested."""
+        ...
+
+    @property
+    def left(self) -> Sequence[Candidate]:
+        """Candidates that may still be suggested."""
+        ...
+
+    @property
+    def excluded(self) -> Mapping[str, str]:
+        """Candidates that are not suggested until they are readmitted, and why."""
         ...
 
     @property
@@ -266,6 +312,14 @@ class ResumableSelector(Selector, Protocol):
         """Give up waiting for a candidate: no result will come."""
         ...
 
+    def exclude(self, name: str, why: str) -> None:
+        """Do not suggest a candidate until it is readmitted."""
+        ...
+
+    def readmit(self, name: str) -> None:
+        """Let an excluded candidate be suggested again."""
+        ...
+
     def note_run(self, name: str, run_uid: str) -> None:
         """Note which run measures a candidate."""
         ...
@@ -278,11 +332,16 @@ class ResumableSelector(Selector, Protocol):
         """Return all that makes the next decision, as JSON values."""
         ...
 
+    def copy(self) -> "ResumableSelector":
+        """Return another one in the same state, for a dry run."""
+        ...
+
     def redo(self, event: Mapping[str, Any]) -> None:
         """Let an event of a saved state happen again."""
         ...
 
 
+@runtime_checkable
 class Results(Protocol):
     """Knows the results of runs."""
 

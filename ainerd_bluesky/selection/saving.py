@@ -14,25 +14,25 @@ from ainerd_bluesky.selection.states import load_selector
 __all__ = ["load_state", "read_json", "save_state", "write_json"]
 
 
-def save_state(selector: ResumableSelector, path: Path) -> None:
+def save_state(selector: ResumableSelector, path: Path | str) -> None:
     """Write the state of a selector as JSON, in place of the one before.
 
     Parameters
     ----------
     selector : ResumableSelector
         Whose state.
-    path : Path
+    path : Path or str
         File in a folder that exists; see `write_json`.
     """
-    write_json(selector.state(), path)
+    write_json(selector.state(), Path(path))
 
 
-def load_state(path: Path) -> StrategySelector:
+def load_state(path: Path | str) -> StrategySelector:
     """Read a selector that goes on where the saved one was.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         File from `save_state`.
 
     Returns
@@ -46,7 +46,7 @@ def load_state(path: Path) -> StrategySelector:
         If there is no file, or it is not the whole, unchanged state of a selector in
         a format of this version.
     """
-    state = read_json(path)
+    state = read_json(Path(path))
     try:
         return load_selector(state)
     except SelectionError as error:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
+from ainerd_bluesky.selection.books import Books
 from ainerd_bluesky.selection.checks import (
     as_plain,
     check_candidates,
@@ -17,9 +18,9 @@ from ainerd_bluesky.selection.checks import (
     check_vocabulary,
 )
 from ainerd_bluesky.selection.choosing import Choice, choose
-from ainerd_bluesky.selection.history import FORMAT_VERSION, History
+from ainerd_bluesky.selection.decisions import Decision
+from ainerd_bluesky.selection.history import FORMAT_VERSION
 from ainerd_bluesky.selection.learning import Learner
-from ainerd_bluesky.selection.ledger import Ledger
 from ainerd_bluesky.selection.protocols import Candidate, Observation, Suggestion
 from ainerd_bluesky.selection.settings import SelectorSettings
 from ainerd_bluesky.selection.situation import Situation, Strategy
@@ -31,17 +32,21 @@ from ainerd_bluesky.selection.space import (
     seconds_to,
 )
 from ainerd_bluesky.selection.strategy_json import strategy_as_json
-from ainerd_bluesky.selection.telling import decide, tell
+from ainerd_bluesky.selection.telling import (
+    OPERATOR,
+    as_suggestion,
+    decide,
+    decide_by_hand,
+    tell,
+)
 from ainerd_bluesky.vocabulary import DYNAMICS
 
 __all__ = ["StrategySelector"]
 
 Floats = NDArray[np.float64]
 
-_OPERATOR = "operator"
 
-
-class StrategySelector:
+class StrategySelector(Books):
     """Choose among candidates by a strategy, and learn from their results.
 
     A suggested candidate is awaited until its result is ingested or it is released;
@@ -103,42 +108,25 @@ class StrategySelector:
         chance = np.random.default_rng(self.settings.random_state)
         n = len(self.candidates)
         self._chance = (1.0 + chance.permutation(n)) / n
-        self._ledger = Ledger(
+        super().__init__(
             self.candidates,
             is_within(self._coordinates, self.axes),
             self.settings.max_remeasures,
+            self._header(),
         )
-        self._history = History(self._header())
         self._n_used: Counter[str] = Counter()
+        self._by_hand: dict[str, Decision] = {}
         self._here: int | None = None
         self._start_learning()
 
     @property
-    def observations(self) -> tuple[Observation, ...]:
-        """What was ingested, one per run, in order of arrival."""
-        return tuple(self._ledger.observations)
-
-    @property
-    def pending(self) -> tuple[str, ...]:
-        """Names of the candidates whose results are awaited."""
-        return tuple(self._ledger.pending)
-
-    @property
-    def awaited_runs(self) -> dict[str, str]:
-        """Runs whose results are awaited, and the candidate of each."""
-        return {
-            run_uid: name for name, run_uid in self._ledger.pending.items() if run_uid
-        }
-
-    @property
-    def n_left(self) -> int:
-        """Number of candidates that may still be suggested."""
-        return int(self._ledger.is_free.sum())
-
-    @property
-    def state_hash(self) -> str:
-        """Sha256 of all that makes the next decision."""
-        return self._history.state_hash
+    def taken(self) -> tuple[Suggestion, ...]:
+        """What a person took and no run measures yet, in the order of taking."""
+        return tuple(
+            as_suggestion(self.candidates[self._ledger.index[name]], decision)
+            for name, decision in self._by_hand.items()
+            if self._ledger.pending.get(name) == ""
+        )
 
     def suggest(self, n_suggestions: int = 1) -> list[Suggestion]:
         """Return the best candidates, best first.
@@ -171,12 +159,17 @@ class StrategySelector:
     def take(self, name: str) -> None:
         """Note that a candidate is going to be measured because a person wants it.
 
+        A series measures it before all that is suggested, also if it was measured
+        before; `release` takes the wish back.
+
         Parameters
         ----------
         name : str
             The candidate.
         """
-        self._take("take", name, _OPERATOR)
+        decision = self._decision_by_hand(name)
+        self._take("take", name, OPERATOR)
+        self._by_hand[name] = decision
 
     def ingest(self, observations: Sequence[Observation]) -> None:
         """Learn from measurements, all of them or, if one is refused, none.
@@ -210,38 +203,6 @@ class StrategySelector:
         if is_replaced:
             self._start_learning()
 
-    def release(self, name: str, *, is_tried: bool = True) -> None:
-        """Give up waiting for a candidate: no result will come.
-
-        Parameters
-        ----------
-        name : str
-            An awaited candidate.
-        is_tried : bool, optional
-            Whether it counts as a measurement that gave nothing, after which
-            `max_remeasures` says if it may be suggested again; False if the beam never
-            was on it.
-        """
-        self._ledger.release(name, is_tried=is_tried)
-        self._history.add({"event": "release", "name": name, "is_tried": is_tried})
-
-    def note_run(self, name: str, run_uid: str) -> None:
-        """Note which run measures a candidate, to find its result after a crash.
-
-        Parameters
-        ----------
-        name : str
-            The candidate.
-        run_uid : str
-            The run.
-        """
-        self._ledger.note_run(name, run_uid)
-        self._history.add({"event": "run", "name": name, "run_uid": run_uid})
-
-    def name_of_run(self, run_uid: str) -> str:
-        """Return the candidate that a run measures; an unknown run is an error."""
-        return self._ledger.name_of_run(run_uid)
-
     def expected_labels(self) -> dict[str, tuple[str, float]]:
         """Return the likeliest label of each candidate, measured or not: the map."""
         labels = self._learner.neighbours.labels()
@@ -255,19 +216,11 @@ class StrategySelector:
 
     def report(self) -> dict[str, Any]:
         """Return where the campaign stands, as JSON values."""
-        ledger = self._ledger
-        accepted = [seen for seen in ledger.observations if not seen.is_refused]
         trust = self._learner.beliefs.label_trust
         names = [*(f"{scale:g}" for scale in self.settings.length_scales), "none"]
         return {
             "strategy": self.strategy.name,
-            "n_candidates": len(self.candidates),
-            "n_observations": len(ledger.observations),
-            "n_measured": int(ledger.is_measured.sum()),
-            "n_refused": len(ledger.observations) - len(accepted),
-            "n_left": self.n_left,
-            "pending": list(ledger.pending),
-            "labels": dict(Counter(seen.label for seen in accepted)),
+            **self._ledger.report(),
             "decisions": dict(self._n_used),
             "trust_in_length_scales": {
                 name: round(float(weight), 4)
@@ -283,6 +236,19 @@ class StrategySelector:
             "events": list(self._history.events),
             "state_hash": self.state_hash,
         }
+
+    def copy(self) -> "StrategySelector":
+        """Return another one in the same state, which goes its own way from here on."""
+        other = StrategySelector(
+            self.candidates,
+            self.strategy,
+            axes=self.axes,
+            vocabulary=self.vocabulary,
+            settings=self.settings,
+        )
+        for event in self._history.events:
+            other.redo(event)
+        return other
 
     def redo(self, event: Mapping[str, Any]) -> None:
         """Let an event of a saved state happen again; nothing is decided anew.
@@ -310,6 +276,10 @@ class StrategySelector:
                     self.release(**values)
                 case "run":
                     self.note_run(**values)
+                case "exclude":
+                    self.exclude(**values)
+                case "readmit":
+                    self.readmit(**values)
                 case other:
                     raise SelectionError(f"unknown event {other!r} in a state")
         except (KeyError, TypeError) as error:
@@ -330,6 +300,7 @@ class StrategySelector:
 
     def _take(self, event: str, name: str, strategy: str) -> None:
         self._ledger.take(name)
+        self._by_hand.pop(name, None)
         self._n_used[strategy] += 1
         self._here = self._ledger.index[name]
         self._history.add({"event": event, "name": name, "strategy": strategy})
@@ -358,9 +329,23 @@ class StrategySelector:
             local_labels=learner.neighbours.labels(),
             patches=learner.patches(),
         )
+        return choose(self.strategy, situation, self._cost(), self.settings.cost_weight)
+
+    def _cost(self) -> Floats:
         here = None if self._here is None else self._coordinates[self._here]
-        cost = self._exposure + seconds_to(self._coordinates, here, self.axes)
-        return choose(self.strategy, situation, cost, self.settings.cost_weight)
+        return self._exposure + seconds_to(self._coordinates, here, self.axes)
+
+    def _decision_by_hand(self, name: str) -> Decision:
+        index = self._ledger.index_of(name)
+        return decide_by_hand(
+            self.candidates[index],
+            self._axis_names,
+            cost=float(self._cost()[index]),
+            number=self._n_used.total(),
+            n_candidates=self.n_left + (not self._ledger.is_free[index]),
+            n_observations=len(self._ledger.observations),
+            state_hash=self.state_hash,
+        )
 
     def _suggestion(self, choice: Choice) -> Suggestion:
         nearest = choice.situation.forecast.nearest[choice.chosen]
@@ -375,11 +360,4 @@ class StrategySelector:
             n_observations=len(self._ledger.observations),
             state_hash=self.state_hash,
         )
-        return Suggestion(
-            candidate=self.candidates[choice.chosen],
-            score=decision.score,
-            reason=reason,
-            strategy=decision.strategy,
-            cost=decision.cost,
-            decision=decision,
-        )
+        return as_suggestion(self.candidates[choice.chosen], decision)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ainerd_bluesky.errors import SelectionError
 from ainerd_bluesky.selection.beliefs import Forecast
 
-__all__ = ["Situation", "Strategy"]
+__all__ = ["Situation", "Strategy", "require_strategy"]
 
 Floats = NDArray[np.float64]
 
@@ -96,3 +97,24 @@ class Strategy(ABC):
     def leaves(self) -> "Sequence[Strategy]":
         """The strategies that it is made of, at any depth, that are no mixtures."""
         return [leaf for part in self.parts for leaf in part.leaves] or [self]
+
+
+def require_strategy(strategy: object) -> None:
+    """Refuse what is no strategy.
+
+    Parameters
+    ----------
+    strategy : object
+        Perhaps what makes one.
+
+    Raises
+    ------
+    SelectionError
+        If it is none.
+    """
+    if not isinstance(strategy, Strategy):
+        cure = ": call it, with ()" if callable(strategy) else ""
+        raise SelectionError(
+            "a strategy is needed, such as discovery() or Coverage(), got "
+            f"{strategy!r}{cure}"
+        )

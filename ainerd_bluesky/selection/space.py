@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import SelectionError
-from ainerd_bluesky.selection.protocols import Candidate
+from ainerd_bluesky.selection.protocols import LARGEST, Candidate
 
 __all__ = [
     "Axis",
@@ -48,8 +48,8 @@ class Axis:
     Raises
     ------
     SelectionError
-        If the limits are no interval, have no logarithm though `is_log`, or a time is
-        negative.
+        If the limits are no interval, have no logarithm though `is_log`, a time is
+        negative, or a number is beyond 1e100.
     """
 
     name: str
@@ -68,10 +68,17 @@ class Axis:
             raise SelectionError(
                 f"axis {self.name!r} is logarithmic and needs low > 0, got {self.low}"
             )
-        if not (0 <= self.seconds_per_unit < math.inf and 0 <= self.settle < math.inf):
+        limits = (self.low, self.high)
+        if not all(abs(at) <= LARGEST for at in limits if math.isfinite(at)):
             raise SelectionError(
-                f"axis {self.name!r} needs finite times >= 0, got seconds_per_unit "
-                f"{self.seconds_per_unit} and settle {self.settle}"
+                f"axis {self.name!r} needs limits to {LARGEST:g} either way, or none, "
+                f"got {self.low} and {self.high}"
+            )
+        times = (self.seconds_per_unit, self.settle)
+        if not all(0 <= seconds <= LARGEST for seconds in times):
+            raise SelectionError(
+                f"axis {self.name!r} needs times >= 0, to {LARGEST:g} s, got "
+                f"seconds_per_unit {self.seconds_per_unit} and settle {self.settle}"
             )
 
     @property

@@ -49,7 +49,7 @@ def replay(state: Mapping[str, Any]) -> list[Decision]:
     -------
     list of Decision
         What the selector decides at each point of its history, oldest first; where
-        a person chose, there is none.
+        a person chose, that choice.
 
     Raises
     ------
@@ -61,6 +61,8 @@ def replay(state: Mapping[str, Any]) -> list[Decision]:
     for event in state["events"]:
         if event.get("event") != "suggest":
             selector.redo(event)
+            if event.get("event") == "take":
+                decisions.append(_taken_last(selector))
             continue
         decision = _decide(selector)
         if (decision.chosen, decision.strategy) != (event["name"], event["strategy"]):
@@ -78,6 +80,11 @@ def _decide(selector: StrategySelector) -> Decision:
         if suggestion.decision is not None:
             return suggestion.decision
     raise SelectionError("the state holds a suggestion where no candidate was left")
+
+
+def _taken_last(selector: StrategySelector) -> Decision:
+    *_, last = (taken.decision for taken in selector.taken if taken.decision)
+    return last
 
 
 def _fresh(state: Mapping[str, Any]) -> StrategySelector:

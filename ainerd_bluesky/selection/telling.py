@@ -6,10 +6,13 @@ import numpy as np
 
 from ainerd_bluesky.selection.choosing import Choice
 from ainerd_bluesky.selection.decisions import Decision, Ranked
-from ainerd_bluesky.selection.protocols import Candidate, Observation
+from ainerd_bluesky.selection.protocols import Candidate, Observation, Suggestion
 from ainerd_bluesky.selection.situation import Situation
 
-__all__ = ["decide", "tell"]
+__all__ = ["OPERATOR", "as_suggestion", "decide", "decide_by_hand", "tell"]
+
+OPERATOR = "operator"
+"""Who chose, where a person did."""
 
 _N_RANKED = 5
 
@@ -39,9 +42,12 @@ def tell(
         why = "a start like any other"
     else:
         why = choice.strategy.tell(choice.situation, index)
-    cost = choice.cost[index]
-    way = f", {cost:.0f} s to get there and measure" if cost > 0 else ""
+    way = _way(choice.cost[index])
     return f"{name}: {why}{way}; {_neighbour(name, nearest)}."
+
+
+def _way(cost: float) -> str:
+    return f", {cost:.0f} s to get there and measure" if cost > 0 else ""
 
 
 def _neighbour(name: str, nearest: Observation | None) -> str:
@@ -107,6 +113,68 @@ def decide(  # noqa: PLR0913 - keyword-only, each a field of the record
         n_candidates=len(choice.order),
         n_observations=n_observations,
         state_hash=state_hash,
+    )
+
+
+def decide_by_hand(  # noqa: PLR0913 - keyword-only, each a field of the record
+    chosen: Candidate,
+    axis_names: Sequence[str],
+    *,
+    cost: float,
+    number: int,
+    n_candidates: int,
+    n_observations: int,
+    state_hash: str,
+) -> Decision:
+    """Make the record of a person's choice, which nothing was ranked for.
+
+    Parameters
+    ----------
+    chosen : Candidate
+        What the person wants.
+    axis_names : sequence of str
+        Names of the coordinates.
+    cost : float
+        Time to get there and measure, in seconds.
+    number : int
+        Decisions before this one.
+    n_candidates : int
+        How many could be chosen.
+    n_observations : int
+        Results so far.
+    state_hash : str
+        Of the selector before the choice.
+
+    Returns
+    -------
+    Decision
+        With the chosen candidate alone among the best, its score 1.
+    """
+    return Decision(
+        number=number,
+        chosen=chosen.name,
+        coordinates=dict(zip(axis_names, chosen.coordinates, strict=True)),
+        strategy=OPERATOR,
+        score=1.0,
+        cost=cost,
+        reason=f"{chosen.name}: the operator chose it{_way(cost)}.",
+        values={},
+        top=(Ranked(chosen.name, 1.0, cost),),
+        n_candidates=n_candidates,
+        n_observations=n_observations,
+        state_hash=state_hash,
+    )
+
+
+def as_suggestion(candidate: Candidate, decision: Decision) -> Suggestion:
+    """Return a decision as what a selector is asked for."""
+    return Suggestion(
+        candidate=candidate,
+        score=decision.score,
+        reason=decision.reason,
+        strategy=decision.strategy,
+        cost=decision.cost,
+        decision=decision,
     )
 
 

@@ -53,6 +53,15 @@ def test_a_result_that_nobody_suggested_is_learned_too():
     assert [seen.name for seen in optimizer.selector.observations] == ["S1"]
 
 
+def test_a_word_outside_the_vocabulary_is_learned_as_what_the_model_says():
+    named = {"model_label": "aging", "probabilities": {"aging": 0.2, "foam": 0.8}}
+    optimizer = make_optimizer({"run-1": summary("run-1", "foam", **named)})
+    outcomes = optimizer.evaluate("run-1", optimizer.suggest())
+    optimizer.ingest(outcomes)
+    assert outcomes[0]["label"] == "aging"
+    assert [seen.label for seen in optimizer.selector.observations] == ["aging"]
+
+
 def test_failures_are_released():
     optimizer = make_optimizer()
     points = optimizer.suggest(2)

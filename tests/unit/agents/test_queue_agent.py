@@ -655,6 +655,21 @@ def test_a_result_that_cannot_be_used_is_said_and_given_up(world):
     assert w.journal.entries[0].state == "released"
 
 
+@pytest.mark.parametrize("is_own", [True, False], ids=["own run", "of a person"])
+def test_a_word_outside_the_vocabulary_is_learned_as_what_the_model_says(world, is_own):
+    w = world(max_items=1, learns_from_others=True)
+    w.step()
+    named = {"model_label": "aging", "probabilities": {"aging": 0.2, "foam": 0.8}}
+    if is_own:
+        run_uid = w.queue.measure()
+        w.results.summaries[run_uid] = summary(run_uid, "foam", **named)
+    else:
+        w.results.news = [summary("run-h", "foam", sample="S3", **named)]
+    report = w.step()
+    assert [seen.label for seen in w.journal.selector.observations] == ["aging"]
+    assert any("aging (for 'foam')" in event for event in report.events)
+
+
 def test_it_is_finished_when_all_is_labelled(world):
     w = world(max_items=1, n_scans=2)
     reports = []

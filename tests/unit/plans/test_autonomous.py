@@ -1,5 +1,4 @@
 import asyncio
-import json
 import math
 import threading
 
@@ -8,8 +7,14 @@ from bluesky.simulators import RunEngineSimulator
 from bluesky.utils import FailedStatus, RunEngineInterrupted
 from ophyd_async.core import AsyncStatus
 
-from ainerd_bluesky.errors import ConfigError
-from ainerd_bluesky.plans import Budget, LabelFound, Spots, autonomous_xpcs
+from ainerd_bluesky.errors import ConfigError, NoLabelsError
+from ainerd_bluesky.plans import (
+    AllLabelsSeen,
+    Budget,
+    LabelFound,
+    Spots,
+    autonomous_xpcs,
+)
 from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
     Candidate,
@@ -19,6 +24,7 @@ from ainerd_bluesky.selection import (
     SelectorSettings,
     StrategySelector,
     Suggestion,
+    discovery,
 )
 from tests.unit.plans.conftest import Motor, Results, make_shelf, summary
 
@@ -340,6 +346,12 @@ def test_a_scan_that_no_spot_can_take_is_refused_before_anything_moves(
         ({"max_failures": 0}, "max_failures >= 1"),
         ({"timeout": math.nan}, "timeout >= 0"),
         ({"n_frames": 0}, "n_frames >= 1"),
+        ({"n_frames": 10.5}, "n_frames >= 1 and frame_time > 0, got 10.5"),
+        (
+            {"goal": AllLabelsSeen},
+            r"such as AllLabelsSeen\(\) or .* got <class",
+        ),
+        ({"goal": "aging"}, "or a function of your own, got 'aging'"),
         ({"n_scans": -1}, "limits >= 0"),
         ({"campaign": "a/b"}, "name of a campaign"),
         ({"state_path": "state.json"}, "needs a selector that can be saved"),
@@ -439,31 +451,134 @@ def test_a_goal_that_late_results_reach_ends_the_series(series, stage):
     assert len(stage.visited) == 2
 
 
-def test_a_dry_run_books_nothing(tmp_path, camera, stage):
+def scans_of(plan):
+    """Return the start documents of a dry run."""
+    messages = RunEngineSimulator().simulate_plan(plan)
+    return [message.kwargs for message in messages if message.command == "open_run"]
+
+
+def test_a_dry_run_leaves_no_trace(tmp_path, camera, stage, series, documents):
     selector = NoveltySelector(make_shelf())
-    path = tmp_path / "state.json"
-    messages = RunEngineSimulator().simulate_plan(
-        autonomous_xpcs(camera, stage, selector, Results(), state_path=path)
-    )
-    assert [m.command for m in messages].count("open_run") == 1
-    assert selector.pending == ()
-    assert selector.n_left == 5
-    saved = json.loads(path.read_text())
-    assert (saved["n_scans"], saved["awaited"], saved["under_way"]) == (0, {}, None)
+    path, before = tmp_path / "state.json", selector.state()
+    for _ in range(3):
+        [scan] = scans_of(
+            autonomous_xpcs(camera, stage, selector, Results(), state_path=path)
+        )
+    assert selector.state() == before
+    assert not path.exists()
+    series(selector, Results(), n_scans=1, state_path=path, campaign="night")
+    assert documents.start[0]["decision"] == scan["decision"]
+    assert scan["decision"]["number"] == 0
 
 
-def test_a_run_whose_analysis_failed_does_not_keep_its_sample(series, stage):
-    class Hopeless(Results):
-        def has_failed(self, run_uid):
-            return run_uid == self.asked[0][0]
+def test_a_dry_run_shows_the_next_scan_of_the_campaign(
+    tmp_path, camera, stage, series, documents
+):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    series(NoveltySelector(make_shelf()), results, n_scans=2, state_path=path)
+    before, fresh = path.read_bytes(), NoveltySelector(make_shelf())
+    [scan] = scans_of(autonomous_xpcs(camera, stage, fresh, results, state_path=path))
+    assert path.read_bytes() == before
+    assert fresh.observations == ()
+    series(fresh, results, n_scans=3, state_path=path)
+    assert documents.start[2]["decision"] == scan["decision"]
 
+
+def test_a_dry_run_asks_a_selector_that_cannot_be_copied(camera, stage):
+    selector = InOrder(make_shelf())
+    [scan] = scans_of(autonomous_xpcs(camera, stage, selector, Results()))
+    assert scan["sample"] == "s0"
+
+
+class Hopeless(Results):
+    """Knows of the first runs that no result will come of them."""
+
+    def __init__(self, n_failed, **settings):
+        super().__init__(*[None] * n_failed, default=summary(), **settings)
+        self.n_failed = n_failed
+
+    def has_failed(self, run_uid):
+        return run_uid in list(self.by_run)[: self.n_failed]
+
+
+REFUSED = summary(label="invalid", probabilities={})
+
+
+@pytest.mark.parametrize(
+    ("results", "n_times"),
+    [
+        (Hopeless(1), 1),
+        (Results(summary(confidence=math.nan), default=summary()), 1),
+        (Results(summary(label="unheard-of"), default=summary()), 1),
+        (Results(REFUSED, default=summary()), 2),
+    ],
+    ids=["failed", "no number", "unknown label", "refused"],
+)
+def test_only_what_the_gate_refused_is_exposed_again(series, stage, results, n_times):
     selector = StrategySelector(
-        make_shelf(2), Coverage(), settings=SelectorSettings(max_remeasures=1)
+        make_shelf(3), Coverage(), settings=SelectorSettings(max_remeasures=1)
     )
-    results = Hopeless(None, default=summary())
     series(selector, results, timeout=0.0)
-    assert stage.visited.count(stage.visited[0]) == 2
+    assert stage.visited.count(stage.visited[0]) == n_times
+    assert len(stage.visited) == 2 + n_times
     assert selector.pending == ()
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        Hopeless(9),
+        Results(default=summary(confidence=math.nan)),
+        Results(default=summary(label="unheard-of")),
+    ],
+    ids=["failed", "no number", "unknown label"],
+)
+def test_a_broken_analysis_ends_the_series(series, stage, results):
+    with pytest.raises(NoLabelsError, match="2 runs in a row gave no usable result"):
+        series(NoveltySelector(make_shelf(9)), results, max_failures=2)
+    assert len(stage.visited) == 2
+
+
+def test_a_usable_result_begins_the_count_of_useless_ones_anew(series, stage):
+    odd = summary(novelty=math.nan)
+    answers = [odd, odd, summary(), odd, REFUSED, odd, odd]
+    series(NoveltySelector(make_shelf(7)), Results(*answers), max_failures=3)
+    assert len(stage.visited) == 7
+
+
+def test_what_earlier_sessions_met_does_not_end_the_next_one(series, tmp_path):
+    path, results = tmp_path / "state.json", Results(default=summary(label="odd"))
+    for _ in range(2):
+        with pytest.raises(NoLabelsError):
+            series(NoveltySelector(make_shelf(9)), results, state_path=path)
+    results.default = summary()
+    selector = NoveltySelector(make_shelf(9))
+    assert len(series(selector, results, state_path=path)) == 3
+    assert list(selector.excluded.values()) == ["no usable result"] * 6
+
+
+def test_a_late_result_of_what_was_given_up_is_learned(series, tmp_path):
+    path, results = tmp_path / "state.json", Hopeless(1)
+    [uid] = series(NoveltySelector(make_shelf(3)), results, n_scans=1, state_path=path)
+    results.by_run[uid], results.n_failed = REFUSED, 0
+    selector = NoveltySelector(make_shelf(3))
+    series(selector, results, n_scans=1, state_path=path)
+    assert [seen.run_uid for seen in selector.observations] == [uid]
+    assert selector.excluded == {}
+
+
+def test_what_a_person_excludes_is_not_scanned(series, stage):
+    selector = NoveltySelector(make_shelf(3))
+    selector.exclude("s1", "is broken")
+    series(selector, Results(default=summary()))
+    assert sorted(stage.visited) == ["s0", "s2"]
+
+
+@pytest.mark.parametrize("results", [None, "http://127.0.0.1:8000"])
+def test_what_knows_no_results_is_refused(series, stage, results):
+    with pytest.raises(ConfigError, match=r"such as `ainerd\.follower`.* got"):
+        series(NoveltySelector(make_shelf()), results)
+    assert stage.visited == []
 
 
 def test_a_goal_that_no_result_can_reach_is_refused(series, stage):
@@ -477,3 +592,19 @@ def test_what_the_plan_says_cannot_be_said_otherwise(series, stage, key):
     with pytest.raises(ConfigError, match=f"md cannot say {key}"):
         series(NoveltySelector(make_shelf()), Results(), md={key: "mine"})
     assert stage.visited == []
+
+
+def test_a_word_that_somebody_named_meanwhile_blinds_no_series(series, stage, caplog):
+    named = {"probabilities": {"static": 0.18, "aging": 0.02, "foam": 0.8}}
+    selector = StrategySelector(make_shelf(3), discovery())
+    results = Results(
+        summary(label="foam", model_label="static", **named),
+        summary(label="static", probabilities={"static": 0.99, "foam": 0.0}),
+        summary(label="foam", probabilities={"foam": 1.0}, model_label="aging"),
+    )
+    series(selector, results)
+    assert len(stage.visited) == 3
+    labels = [seen.label for seen in selector.observations]
+    assert labels == ["static", "static", "aging"]
+    assert selector.observations[0].confidence == pytest.approx(0.9)
+    assert "is 'foam', a word that the selector was made without" in caplog.text

@@ -9,11 +9,14 @@ import time
 
 import pytest
 from bluesky.utils import RunEngineInterrupted
+from ophyd_async.core import AsyncStatus
 
 from ainerd_bluesky.errors import ConfigError, SelectionError, StateInUseError
 from ainerd_bluesky.plans import LabelFound, Spots, autonomous_xpcs
 from ainerd_bluesky.plans.resuming import open_campaign
+from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
+    Candidate,
     Coverage,
     NoveltySelector,
     StrategySelector,
@@ -380,3 +383,194 @@ def test_a_file_that_cannot_be_written_is_told_at_once(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(SelectionError, match="cannot be written"):
         open_campaign(NoveltySelector(make_shelf()), path=tmp_path / "a.json")
+
+
+def test_a_result_that_was_corrected_meanwhile_is_learned_by_the_next_session(
+    tmp_path, series
+):
+    path, results = tmp_path / "state.json", Results(summary(label="unheard-of"))
+    [uid] = series(path, Camera(), Motor("stage"), NoveltySelector(make_shelf()),
+                   results, n_scans=1)  # fmt: skip
+    assert [run_uid for run_uid, _ in results.asked] == [uid]
+    results.by_run[uid] = summary()
+    selector = NoveltySelector(make_shelf())
+    series(path, Camera(), Motor("stage"), selector, results, n_scans=1)
+    assert [seen.run_uid for seen in selector.observations] == [uid]
+
+
+def test_a_result_that_cannot_be_used_is_not_asked_for_at_each_choice(tmp_path, series):
+    results = Results(summary(label="unheard-of"), default=summary())
+    [uid, *_] = series(
+        tmp_path / "state.json", Camera(), Motor("stage"),
+        NoveltySelector(make_shelf()), results, n_scans=3,
+    )  # fmt: skip
+    assert [run_uid for run_uid, _ in results.asked].count(uid) == 1
+
+
+def pause_while_exposing(RE, camera, number):
+    """Let the series pause at an exposure, after which it is over in a moment."""
+    camera.seconds = 0.2
+
+    def during():
+        if camera.n_exposures == number:
+            threading.Timer(0.05, RE.request_pause).start()
+
+    camera.during = during
+
+
+def test_what_a_person_takes_is_measured_next(tmp_path, RE, documents):
+    path, camera, stage = tmp_path / "state.json", Camera(), Motor("stage")
+    selector = StrategySelector(make_shelf(5), Coverage())
+    pause_while_exposing(RE, camera, 1)
+    plan = autonomous_xpcs(camera, stage, selector, Results(default=summary()),
+                           state_path=path)  # fmt: skip
+    with pytest.raises(RunEngineInterrupted):
+        RE(plan)
+    wanted = sorted({f"s{n}" for n in range(5)} - set(stage.visited))[:2]
+    for name in reversed(wanted):
+        selector.take(name)
+    RE.resume()
+    assert stage.visited[1:3] == wanted[::-1]
+    assert sorted(stage.visited) == ["s0", "s1", "s2", "s3", "s4"]
+    decisions = [start["decision"] for start in documents.start]
+    assert [decision["strategy"] for decision in decisions[1:3]] == ["operator"] * 2
+    assert decisions[1]["reason"].startswith(f"{wanted[1]}: the operator chose it")
+    again = {decision.number: decision.as_json() for decision in
+             replay(json.loads(path.read_text())["selector"])}  # fmt: skip
+    assert [again[decision["number"]] for decision in decisions] == decisions
+
+
+def test_what_a_person_took_is_measured_though_it_was_before(series, tmp_path):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    stage, selector = Motor("stage"), NoveltySelector(make_shelf(2))
+    series(path, Camera(), stage, selector, results)
+    selector.take("s0")
+    series(path, Camera(), stage, selector, results)
+    assert stage.visited[2:] == ["s0"]
+    assert [seen.name for seen in selector.observations][2:] == ["s0"]
+
+
+class SlowMotor(Motor):
+    """Takes so long to move that somebody may stop the series meanwhile."""
+
+    @AsyncStatus.wrap
+    async def set(self, value):
+        await asyncio.sleep(0.5)
+        self.visited.append(value)
+
+
+@pytest.mark.parametrize("way_out", ["abort", "crash"])
+def test_what_a_person_took_comes_first_after_an_interruption_too(
+    tmp_path, RE, series, way_out
+):
+    path, crashed = tmp_path / "state.json", tmp_path / "crashed.json"
+    selector, slow = NoveltySelector(make_shelf()), SlowMotor("stage")
+    selector.take("s3")
+    threading.Timer(0.1, RE.request_pause).start()
+    with pytest.raises(RunEngineInterrupted):
+        RE(autonomous_xpcs(Camera(), slow, selector, Results(), state_path=path))
+    shutil.copy(path, crashed)
+    RE.abort()
+    assert slow.visited == []
+    stage = Motor("stage")
+    if way_out == "crash":
+        path, selector = crashed, NoveltySelector(make_shelf())
+    series(path, Camera(), stage, selector, Results(default=summary()), n_scans=1)
+    assert stage.visited == ["s3"]
+
+
+def test_after_a_crash_a_person_may_choose_as_well(tmp_path, series):
+    path, results = tmp_path / "state.json", Results(default=summary())
+    series(path, Camera(), Motor("stage"), NoveltySelector(make_shelf()), results,
+           n_scans=2)  # fmt: skip
+    selector, stage = NoveltySelector(make_shelf()), Motor("stage")
+    assert series(path, Camera(), stage, selector, results, n_scans=0) == []
+    wanted = selector.left[-1].name
+    selector.take(wanted)
+    series(path, Camera(), stage, selector, results, n_scans=3)
+    assert stage.visited == [wanted]
+
+
+def test_a_wish_may_be_taken_back(tmp_path, series):
+    selector, stage = NoveltySelector(make_shelf()), Motor("stage")
+    selector.take("s3")
+    selector.release("s3", is_tried=False)
+    first = NoveltySelector(make_shelf()).suggest()[0].candidate.name
+    series(tmp_path / "state.json", Camera(), stage, selector, Results(), n_scans=1)
+    assert stage.visited == [first]
+    assert first != "s3"
+
+
+GEL = [Candidate(f"gel at {n}", (float(n),), sample="gel") for n in range(4)]
+
+
+def run_gel(series, path, n_spots, **settings):
+    """Run a series of four conditions of one sample; return where its motor went."""
+    x = Motor("x")
+    spots = Spots([x], [(float(n),) for n in range(n_spots)])
+    selector = StrategySelector(GEL, Coverage())
+    series(path, Camera(), Motor("stage"), selector, Results(default=summary()),
+           spots=spots, **settings)  # fmt: skip
+    return x.visited
+
+
+def test_what_dropped_out_is_back_when_there_are_more_spots(tmp_path, series):
+    path = tmp_path / "state.json"
+    assert run_gel(series, path, n_spots=1) == [0.0]
+    assert run_gel(series, path, n_spots=3) == [1.0, 2.0]
+    assert run_gel(series, path, n_spots=3) == []
+    assert run_gel(series, path, n_spots=6) == [3.0]
+
+
+def test_candidates_drop_out_once_and_without_a_decision(tmp_path, series, caplog):
+    path = tmp_path / "state.json"
+    for _ in range(2):
+        run_gel(series, path, n_spots=1)
+    state = json.loads(path.read_text())["selector"]
+    assert len(replay(state)) == 1
+    happened = [event["event"] for event in state["events"]]
+    assert happened == ["suggest", "run", "observe", "exclude", "exclude", "exclude"]
+    assert caplog.text.count("drop out: sample 'gel' has no fresh spot left") == 1
+
+
+def test_without_spots_nothing_is_left_out(tmp_path, RE):
+    selector, stage = StrategySelector(GEL, Coverage()), Motor("stage")
+    results = Results(default=summary())
+    spots = Spots([Motor("x")], [(0.0,)])
+    RE(autonomous_xpcs(Camera(), stage, selector, results, spots=spots))
+    RE(autonomous_xpcs(Camera(), stage, selector, results))
+    assert sorted(stage.visited) == [candidate.name for candidate in GEL]
+
+
+def test_what_a_person_takes_without_a_fresh_spot_drops_out(tmp_path, RE, caplog):
+    selector, stage = StrategySelector(GEL, Coverage()), Motor("stage")
+    spots = Spots([Motor("x")], [(0.0,)])
+    spots.book(Dose("gel", (0.0,), 1.0, "earlier"))
+    selector.take("gel at 2")
+    RE(autonomous_xpcs(Camera(), stage, selector, Results(), spots=spots))
+    assert stage.visited == []
+    assert selector.pending == ()
+    assert "candidate 'gel at 2' drops out: sample 'gel' has no fresh" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"doses": [{"sample": "s0"}]},
+        {"doses": [{"sample": "s0", "position": ["left"], "dose": 1, "run_uid": "a"}]},
+        {"doses": None},
+        {"n_scans": "many"},
+        {"under_way": ["s0"] * 3},
+        {"awaited": ["s0"]},
+        {"selector": []},
+    ],
+    ids=str,
+)
+def test_a_damaged_file_is_named(tmp_path, damage):
+    path = tmp_path / "a.json"
+    open_campaign(NoveltySelector(make_shelf()), spots=make_spots(), path=path)
+    text = json.dumps(json.loads(path.read_text()) | damage)
+    path.write_text(text)
+    with pytest.raises(SelectionError, match=r"a\.json is damaged \(.*put back a copy"):
+        open_campaign(NoveltySelector(make_shelf()), spots=make_spots(), path=path)
+    assert path.read_text() == text

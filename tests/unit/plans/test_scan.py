@@ -10,10 +10,21 @@ from ainerd_bluesky.plans import xpcs_scan
 
 
 @pytest.mark.parametrize(
-    ("n_frames", "frame_time"), [(0, 0.1), (10, 0.0), (10, -1.0), (10, float("nan"))]
+    ("n_frames", "frame_time"),
+    [
+        (0, 0.1),
+        (10.5, 0.1),
+        ("10", 0.1),
+        (10, 0.0),
+        (10, -1.0),
+        (10, float("nan")),
+        (10, float("inf")),
+        (10, None),
+    ],
+    ids=str,
 )
 def test_a_scan_that_cannot_be_is_refused_before_it_starts(n_frames, frame_time):
-    with pytest.raises(ConfigError, match=f"got {n_frames} and {frame_time}"):
+    with pytest.raises(ConfigError, match=f"got {n_frames!r} and {frame_time}"):
         summarize_plan(
             xpcs_scan(None, None, "a", n_frames=n_frames, frame_time=frame_time)
         )

@@ -148,6 +148,43 @@ def test_a_person_may_take_a_candidate():
     assert selector.report()["decisions"] == {"operator": 1, "novelty": 10}
 
 
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda s: s.release("s4"),
+        lambda s: s.note_run("s4", "run 1"),
+        lambda s: s.ingest([seen("s4")]),
+    ],
+    ids=["released", "measured", "known"],
+)
+def test_what_a_person_took_is_taken_until_something_comes_of_it(end):
+    selector = selector_with()
+    selector.take("s2")
+    selector.take("s4")
+    assert [taken.candidate.name for taken in selector.taken] == ["s2", "s4"]
+    end(selector)
+    assert [taken.candidate.name for taken in selector.taken] == ["s2"]
+
+
+def test_what_was_taken_back_and_suggested_is_no_choice_of_a_person():
+    selector = selector_with()
+    selector.take("s4")
+    selector.release("s4", is_tried=False)
+    selector.suggest(99)
+    assert "s4" in selector.pending
+    assert selector.taken == ()
+
+
+def test_what_is_excluded_is_not_suggested_until_it_is_readmitted():
+    selector = selector_with()
+    selector.exclude("s4", "too hot")
+    assert "s4" not in {candidate.name for candidate in selector.left}
+    assert selector.excluded == selector.report()["excluded"] == {"s4": "too hot"}
+    assert "s4" not in names(selector.suggest(99))
+    selector.readmit("s4")
+    assert names(selector.suggest(99)) == ["s4"]
+
+
 def test_a_run_leads_to_its_candidate():
     selector = selector_with()
     [found] = selector.suggest()
@@ -252,6 +289,8 @@ def test_of_results_with_a_bad_one_none_is_learned(bad, message):
 @pytest.mark.parametrize(
     ("act", "message"),
     [
+        (lambda s: s.exclude("x", "hot"), "'x' is not a candidate; there are 11"),
+        (lambda s: s.readmit("s1"), "'s1' is not excluded; those are none"),
         (lambda s: s.take("x"), "'x' is not a candidate; there are 11, such as 's0'"),
         (lambda s: s.take("s9"), "'s9' is awaited already: ingest its result"),
         (lambda s: s.release("s1"), r"'s1' is not awaited; those are \['s9'\]"),
@@ -284,7 +323,9 @@ def test_what_cannot_be_done_changes_nothing(act, message):
             r"every candidate needs 2 coordinates, got \[1\]",
         ),
         ([Candidate("x", (np.nan,))], (), "of 'x' must be finite"),
-        ([Candidate("x", exposure=-1.0)], (), "seconds >= 0, got -1.0"),
+        ([Candidate("x", (1e308,))], (), "of 'x' must be finite, to 1e"),
+        ([Candidate("x", exposure=-1.0)], (), r"seconds >= 0, to 1e\+100, got -1.0"),
+        ([Candidate("x", exposure=1e101)], (), r"to 1e\+100, got 1e\+101"),
         (LINE, (Axis("x", 20.0, 30.0),), "no candidate lies inside the limits"),
         (LINE, (Axis("x", is_log=True),), "needs values > 0, got 0.0"),
         (

@@ -32,6 +32,12 @@ def test_a_saved_selector_goes_on(selector, tmp_path):
     assert load_state(path).suggest(2) == selector.suggest(2)
 
 
+def test_a_path_may_be_a_string(selector, tmp_path):
+    path = str(tmp_path / "campaign.json")
+    save_state(selector, path)
+    assert load_state(path).state_hash == selector.state_hash
+
+
 def test_saving_again_replaces_the_file_and_leaves_no_other(selector, tmp_path):
     path = tmp_path / "campaign.json"
     save_state(selector, path)

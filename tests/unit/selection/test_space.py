@@ -110,8 +110,11 @@ def test_an_axis_comes_back_from_json(axis):
         (lambda: Axis("T", np.nan, 2.0), "got nan and 2.0"),
         (
             lambda: Axis("T", seconds_per_unit=-1.0),
-            "times >= 0, got seconds_per_unit -1",
+            r"times >= 0, to 1e\+100 s, got seconds_per_unit -1",
         ),
+        (lambda: Axis("T", seconds_per_unit=1e308), r"got seconds_per_unit 1e\+308"),
+        (lambda: Axis("T", -1e308, 0.0), r"needs limits to 1e\+100 .* got -1e\+308"),
+        (lambda: Axis("T", high=1e101), r"or none, got -inf and 1e\+101"),
         (lambda: Axis("T", settle=math.inf), "settle inf"),
         (lambda: Axis("T", 0.0, 1.0, is_log=True), "needs low > 0, got 0.0"),
         (lambda: grid_candidates({}), "got none for any"),

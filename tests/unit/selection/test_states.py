@@ -85,6 +85,9 @@ def busy():
     free = next(name for name in NAMES if name not in selector.pending)
     selector.take(free)
     selector.suggest(2)
+    for name in (NAMES[0], NAMES[1]):
+        selector.exclude(name, "too hot")
+    selector.readmit(NAMES[0])
     return selector
 
 
@@ -92,6 +95,8 @@ steps = st.one_of(
     st.tuples(st.just("suggest"), st.integers(1, 3)),
     st.tuples(st.just("take"), st.sampled_from(NAMES)),
     st.tuples(st.just("release"), st.sampled_from(NAMES)),
+    st.tuples(st.just("exclude"), st.sampled_from(NAMES), st.just("too hot")),
+    st.tuples(st.just("readmit"), st.sampled_from(NAMES)),
     st.tuples(st.just("note_run"), st.sampled_from(NAMES), st.sampled_from("ABCD")),
     st.tuples(
         st.just("ingest"),
@@ -116,7 +121,8 @@ def do(selector, step):
             selector.ingest(values)
             return []
         made = getattr(selector, verb)(*values)
-        return [s.decision for s in made] if verb == "suggest" else []
+        made = selector.taken[-1:] if verb == "take" else made or ()
+        return [s.decision for s in made]
     except SelectionError:
         assert selector.state_hash == before
         return []
@@ -159,17 +165,22 @@ def test_a_run_is_known_after_a_crash():
     assert load_selector(plain(busy())).name_of_run("run 1") in NAMES
 
 
-def test_what_a_person_took_is_no_decision_of_the_selector():
+def test_what_a_person_took_is_a_decision_of_that_person():
     selector = fresh()
+    before = selector.state_hash
     selector.take("s4")
+    [taken] = selector.taken
     [found] = selector.suggest()
-    assert replay(selector.state()) == [found.decision]
-    assert found.decision.number == 1
+    assert replay(selector.state()) == [taken.decision, found.decision]
+    assert (taken.decision.number, found.decision.number) == (0, 1)
+    assert (taken.decision.strategy, taken.decision.state_hash) == ("operator", before)
+    assert taken.reason == "s4: the operator chose it, 5 s to get there and measure."
+    assert taken.decision.coordinates == {"temperature": 1.0, "shear rate": 10.0}
 
 
 def test_each_decision_has_a_key_of_its_own():
     decisions = replay(busy().state())
-    assert len({decision.key for decision in decisions}) == len(decisions) == 6
+    assert len({decision.key for decision in decisions}) == len(decisions) == 7
 
 
 def changed(change):

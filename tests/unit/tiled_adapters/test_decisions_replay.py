@@ -7,11 +7,13 @@ import pytest
 
 from ainerd_bluesky.errors import SelectionError
 from ainerd_bluesky.selection import (
+    Axis,
     Candidate,
     Coverage,
     Observation,
     StrategySelector,
 )
+from tiled_adapters.decisions import CampaignDecision
 from tiled_adapters.decisions_replay import require_same_choice
 
 
@@ -79,3 +81,17 @@ def test_a_file_that_is_not_there_is_named(campaign, tmp_path):
     _, decisions = campaign
     with pytest.raises(SelectionError, match=r"missing\.json"):
         require_same_choice(decisions[0], tmp_path / "missing.json")
+
+
+def test_what_a_person_took_is_a_decision_that_is_kept_and_found(save):
+    axes = [Axis("temperature", seconds_per_unit=2.0)]
+    line = [Candidate(f"{n} °C", (float(n),)) for n in range(8)]
+    selector = StrategySelector(line, Coverage(), axes=axes)
+    selector.suggest(2)
+    free = selector.left[0].name
+    selector.take(free)
+    [taken] = selector.taken
+    decision = taken.decision.of_run("run-1")
+    CampaignDecision("night", decision, 7.0).check()
+    require_same_choice(decision, save(selector.state()))
+    assert (decision.n_candidates, decision.cost) == (6, taken.cost)
