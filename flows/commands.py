@@ -9,6 +9,8 @@ import typer
 
 from ainerd_bluesky.errors import ConfigError
 from flows.training_commands import register_training_commands
+from tiled_adapters.command_parts import ForceOption
+from tiled_adapters.command_progress import require_free
 
 __all__ = ["register"]
 
@@ -76,6 +78,7 @@ def classify(
     png: Annotated[
         Path | None, typer.Option(help="Also draw the maps into this file.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Answer for one file: label, confidence and physics. Needs no server.
 
@@ -83,6 +86,7 @@ def classify(
     """
     if png is not None:
         _check_picture(png)  # first: an analysis can take long
+        require_free(png, inputs=[file, partition], is_forced=force)
 
     from ainerd_bluesky.ml import load_model
     from flows.archive import FileReading, analyse_file

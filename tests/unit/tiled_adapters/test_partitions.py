@@ -199,3 +199,43 @@ def test_command_takes_energy_or_wavelength(tmp_path, app):
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 2
     assert "not both" in done.output
+
+
+@pytest.fixture
+def make_from_frames(tmp_path, app):
+    """Run `ainerd qmap OUTPUT` with options, on frames in `raw.h5`."""
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["entry/data/data"] = np.ones((3, *SHAPE), "u2")
+    given = (
+        "--beam-center 20 30 --pixel-size 75e-6 --distance 5 --wavelength 1.5 --n-q 2"
+    )
+
+    def make(output, *options):
+        frames = ["--frames", str(tmp_path / "raw.h5")]
+        arguments = ["qmap", str(output), *frames, *given.split(), *options]
+        return CliRunner().invoke(app, arguments)
+
+    return make
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]])
+@pytest.mark.parametrize("name", ["raw.h5", "link.h5"])
+def test_command_never_replaces_what_it_reads(
+    tmp_path, make_from_frames, name, options
+):
+    (tmp_path / "link.h5").hardlink_to(tmp_path / "raw.h5")
+    before = (tmp_path / "raw.h5").read_bytes()
+    done = make_from_frames(tmp_path / name, *options)
+    assert "write to another file" in str(done.exception)
+    assert (tmp_path / "raw.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["q.hdf", "q.png"])
+def test_command_replaces_a_file_only_by_force(tmp_path, make_from_frames, name):
+    (tmp_path / name).write_bytes(b"precious")
+    done = make_from_frames(tmp_path / "q.hdf")
+    assert "--force" in str(done.exception)
+    assert (tmp_path / name).read_bytes() == b"precious"
+    done = make_from_frames(tmp_path / "q.hdf", "--force")
+    assert done.exit_code == 0, done.output
+    assert read_partition(tmp_path / "q.hdf").n_q_bins == 2
