@@ -36,6 +36,7 @@ from tiled_adapters.formats.orientation import laid_on
 from tiled_adapters.formats.qmap import read_partition, without_pixels
 from tiled_adapters.formats.readers import open_frames, read_two_time
 from tiled_adapters.formats.records import EventSource, FrameSource
+from tiled_adapters.paths import require_regular
 from tiled_adapters.publish import ResultsPublisher
 from tiled_adapters.registration import register_file
 from tiled_adapters.vocabulary import VocabularyStore
@@ -136,6 +137,7 @@ def file_uid(path: Path, dataset: str | None = None) -> str:
     FileFormatError
         If the file cannot be read.
     """
+    require_regular(path)
     try:
         with path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256")

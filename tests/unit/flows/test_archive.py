@@ -1,5 +1,7 @@
 """Files of an archive: which are found, how they are named, what is refused."""
 
+import os
+
 import h5py
 import httpx
 import numpy as np
@@ -50,6 +52,15 @@ def test_folder_is_searched_for_data_and_not_for_companions(tmp_path):
         (tmp_path / name).touch()
     found = find_files([tmp_path, tmp_path / "b.npy", tmp_path / "notes.txt"])
     assert [path.name for path in found] == ["b.npy", "a.hdf", "notes.txt"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["pipe.h5", "pipe.npy", "pipe.bin"])
+def test_pipe_is_named_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    (path,) = find_files([tmp_path])
+    with pytest.raises(FileFormatError, match=f"{name} is no regular file"):
+        file_uid(path)
 
 
 def test_one_file_stands_for_a_series_of_frames(tmp_path):
