@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from ainerd_bluesky.pipeline import (
 )
 from ainerd_bluesky.xpcs import QPartition
 from tiled_adapters.formats.orientation import laid_on
-from tiled_adapters.formats.qmap import read_partition, without_pixels
+from tiled_adapters.formats.qmap import read_geometry, read_partition, without_pixels
 from tiled_adapters.formats.readers import open_frames, read_two_time
 from tiled_adapters.formats.records import EventSource, FrameSource
 from tiled_adapters.paths import require_regular
@@ -252,11 +252,21 @@ def _reduced_frames(
         metadata={
             **frames.metadata,
             "partition_file": str(reading.partition),
+            "geometry": _geometry(reading.partition),
             "dataset": reading.dataset,
             "frame_time_from": origin,
         },
     )
     return reduction, acquisition
+
+
+def _geometry(partition: Path) -> dict[str, Any] | None:
+    """Return what the bins were made from, where their file tells it."""
+    try:
+        geometry = read_geometry(partition)
+    except FileFormatError:  # an impossible one: the bins are none the worse
+        return None
+    return None if geometry is None else asdict(geometry)
 
 
 def _reduced(

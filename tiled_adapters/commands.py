@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ainerd_bluesky.xpcs.data.roi import QPartition
+    from tiled_adapters.geometry import DetectorGeometry
 
 __all__ = ["register"]
 
@@ -133,7 +134,8 @@ def qmap(
         str | None, typer.Option(help="Detector as pyFAI calls it, such as Eiger4M.")
     ] = None,
     frames: Annotated[
-        Path | None, typer.Option(help="File of frames: their shape and masked pixels.")
+        Path | None,
+        typer.Option(help="File of frames: their shape, masked pixels, geometry."),
     ] = None,
     shape: Annotated[
         tuple[int, int] | None, typer.Option(metavar="ROWS COLUMNS", help="Of a frame.")
@@ -219,6 +221,9 @@ def qmap(
     draw_partition(made.partition, picture)
     console = Console(emoji=False)
     console.print(_bin_table(made.partition))
+    console.print(_geometry_line(made.geometry), soft_wrap=True)
+    for line in made.conflicts:
+        console.print(f"[yellow]differs:[/] {escape(line)}", soft_wrap=True)
     console.print(f"wrote {escape(str(output))} and {escape(str(picture))}")
 
 
@@ -262,6 +267,14 @@ def _check_outputs(
     for path in (output, picture):
         require_writable(path)
         require_free(path, inputs=inputs, is_forced=is_forced)
+
+
+def _geometry_line(geometry: "DetectorGeometry") -> str:
+    row, col = geometry.beam_center
+    return (
+        f"beam centre {row:.6g} {col:.6g}, pixel {geometry.pixel_size:.6g} m, "
+        f"distance {geometry.distance:.6g} m, wavelength {geometry.wavelength:.6g} Å"
+    )
 
 
 def _bin_table(partition: "QPartition") -> Table:

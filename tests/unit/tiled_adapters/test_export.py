@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from dataclasses import asdict
 from unittest.mock import MagicMock
 
 import h5py
@@ -217,6 +218,32 @@ def test_published_partition_and_means_are_written(tmp_path, analysis, partition
     np.testing.assert_array_equal(image[is_used], partition.static_map[is_used])
     assert np.isnan(image[~is_used]).all()
     assert read_partition(tmp_path / "x.hdf").sha256 == partition.sha256
+
+
+HEADER = {
+    "beam_center_x": 24.0,
+    "beam_center_y": 20.0,
+    "detector_distance": 5.0,
+    "x_pixel_size": 75e-6,
+    "y_pixel_size": 75e-6,
+    "energy": GEOMETRY.energy,
+}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [HEADER, {**HEADER, "detector_distance": 9.0, "geometry": asdict(GEOMETRY)}],
+    ids=["of the frames", "of the q-bins"],
+)
+def test_geometry_of_the_provenance_is_written(tmp_path, analysis, metadata):
+    analysis.provenance["metadata"] = metadata
+    missing = export_result(analysis, tmp_path / "x.hdf")
+    assert not any("beam centre" in line for line in missing)
+    with h5py.File(tmp_path / "x.hdf") as file:
+        qmap = file["xpcs/qmap"]
+        assert qmap["detector_distance"][()] == 5.0
+        assert (qmap["beam_center_x"][()], qmap["beam_center_y"][()]) == (24.0, 20.0)
+        assert qmap["energy"][()] == pytest.approx(GEOMETRY.energy)
 
 
 def test_selected_bins_keep_their_labels(tmp_path, analysis, partition_file):
