@@ -1,11 +1,14 @@
 """Files of an archive: which are found, how they are named, what is refused."""
 
+import json
 import os
 
 import h5py
 import httpx
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from ainerd_bluesky.errors import (
     CatalogError,
@@ -16,8 +19,11 @@ from ainerd_bluesky.errors import (
 )
 from ainerd_bluesky.xpcs import QPartition
 from flows import archive
-from flows.archive import Archive, FileReading, analyse_file, file_uid, find_files
-from tiled_adapters.formats.qmap import write_partition
+from flows.archive import Archive, FileReading, analyse_file
+from flows.archive_files import file_uid, find_files
+from flows.commands import register
+from tiled_adapters.formats.qmap import read_partition, write_partition
+from tiled_adapters.geometry import DetectorGeometry
 
 pytest.importorskip("torch")
 from ainerd_bluesky.ml import load_model
@@ -272,10 +278,10 @@ def test_server_that_fails_ends_the_work_and_the_rest_is_listed(ingest):
 def test_map_that_cannot_be_analysed_is_one_row_and_the_rest_goes_on(
     ingest, monkeypatch
 ):
-    def analyse(path, *_, words):
+    def analyse(path, *_, **settings):
         if path.name == "b.npy":
             raise TwoTimeError("not a map")
-        return analyse_file(path, *_, words=words)
+        return analyse_file(path, *_, **settings)
 
     monkeypatch.setattr(archive, "analyse_file", analyse)
     rows = ingest()
@@ -332,3 +338,46 @@ def test_partition_of_another_shape_makes_an_invalid_result(
     summary = analyse_file(frames_file, model, reading).summary
     assert summary["label"] == "invalid"
     assert "(5, 5)" in " ".join(summary["quality"]["reasons"])
+
+
+BEAMLINE = """
+name = "own"
+[detector]
+field = "eiger"
+[partition]
+path = "qmap.hdf"
+[correlation]
+engine = "numpy"
+estimator = "mean-of-ratios"
+"""
+
+
+@pytest.fixture
+def beamline_file(frames_file):
+    path = frames_file.parent / "own.toml"
+    path.write_text(BEAMLINE)
+    return path
+
+
+def test_command_takes_engine_estimator_and_bins_of_a_beamline(
+    frames_file, beamline_file
+):
+    app = typer.Typer()
+    register(app)
+    given = ["classify", str(frames_file), "--raw", "--json"]
+    done = CliRunner().invoke(app, [*given, "--beamline", str(beamline_file)])
+    assert done.exit_code == 0, done.output
+    recipe = json.loads(done.stdout)["recipe"]["reduction"]
+    assert recipe["engines"] == ["numpy"]
+    assert recipe["correlation"]["estimator"] == "mean-of-ratios"
+
+
+def test_bins_tell_the_geometry_that_made_them(frames_file, model):
+    geometry = DetectorGeometry((9.5, 9.5), 75e-6, 5.0, 1.2)
+    path = frames_file.parent / "qmap.hdf"
+    write_partition(path, read_partition(path), geometry=geometry)
+    reading = FileReading(is_raw=True, partition=path, frame_time=0.1)
+    analysis = analyse_file(frames_file, model, reading)
+    stored = analysis.provenance["metadata"]["geometry"]
+    assert stored["distance"] == 5.0
+    assert stored["wavelength"] == pytest.approx(1.2)
