@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.errors import (
     CatalogError,
     FileFormatError,
@@ -49,6 +50,25 @@ def frames_file(tmp_path, speckle_counts):
     partition = QPartition(np.ones((20, 20), np.int32), [0.01], [np.nan])
     write_partition(tmp_path / "qmap.hdf", partition)
     return tmp_path / "raw.h5"
+
+
+BEAMLINE = """
+name = "own"
+[detector]
+field = "eiger"
+[partition]
+path = "qmap.hdf"
+[correlation]
+engine = "numpy"
+estimator = "mean-of-ratios"
+"""
+
+
+@pytest.fixture
+def beamline_file(frames_file):
+    path = frames_file.parent / "own.toml"
+    path.write_text(BEAMLINE)
+    return path
 
 
 def test_folder_is_searched_for_data_and_not_for_companions(tmp_path):
@@ -244,13 +264,15 @@ class Catalog(dict[str, object]):
 class Publisher:
     def __init__(self, failure=None):
         self.failure = failure
+        self.published = []
 
     def __call__(self, _results):
         return self
 
-    def publish(self, _analysis):
+    def publish(self, analysis):
         if self.failure:
             raise self.failure
+        self.published.append(analysis)
 
 
 @pytest.fixture
@@ -267,6 +289,21 @@ def ingest(monkeypatch, tmp_path, rng, model):
         return list(Archive(catalog, model, FileReading()).ingest(paths))
 
     return run
+
+
+def test_settings_decide_what_is_published(
+    frames_file, beamline_file, model, monkeypatch
+):
+    publisher = Publisher()
+    monkeypatch.setattr(archive, "ResultsPublisher", publisher)
+    monkeypatch.setattr(archive, "register_file", lambda *_, **__: None)
+    config = load_beamline(beamline_file)
+    reading = FileReading(is_raw=True, partition=config.partition.path)
+    catalog = Catalog({"processed/xpcs": {}})
+    (row,) = Archive(catalog, model, reading, config=config).ingest([frames_file])
+    assert row.error is None
+    (analysis,) = publisher.published
+    assert analysis.recipe["reduction"]["correlation"]["estimator"] == "mean-of-ratios"
 
 
 def test_server_that_fails_ends_the_work_and_the_rest_is_listed(ingest):
@@ -338,25 +375,6 @@ def test_partition_of_another_shape_makes_an_invalid_result(
     summary = analyse_file(frames_file, model, reading).summary
     assert summary["label"] == "invalid"
     assert "(5, 5)" in " ".join(summary["quality"]["reasons"])
-
-
-BEAMLINE = """
-name = "own"
-[detector]
-field = "eiger"
-[partition]
-path = "qmap.hdf"
-[correlation]
-engine = "numpy"
-estimator = "mean-of-ratios"
-"""
-
-
-@pytest.fixture
-def beamline_file(frames_file):
-    path = frames_file.parent / "own.toml"
-    path.write_text(BEAMLINE)
-    return path
 
 
 def test_command_takes_engine_estimator_and_bins_of_a_beamline(
