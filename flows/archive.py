@@ -173,7 +173,8 @@ def _reduced_frames(
         metadata={
             **frames.metadata,
             "partition_file": str(reading.partition),
-            "geometry": _geometry(reading.partition),
+            # Bins that were turned to fit are no longer those of their geometry.
+            "geometry": _geometry(reading.partition) if partition is stored else None,
             "dataset": reading.dataset,
             "frame_time_from": origin,
         },

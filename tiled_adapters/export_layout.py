@@ -101,7 +101,7 @@ class Exported:
             "two-time maps": "two_time" not in arrays,
             "multi-tau g2": "g2" not in arrays,
             "intensity of the frames": "intensity" not in arrays,
-            "mean image: the means of the static bins stand in its place": True,
+            "mean image finer than the static bins": True,
             "intensity of the static bins": "static_intensity" not in arrays,
         }
         return [text for text, is_missing in lacks.items() if is_missing]

@@ -223,7 +223,7 @@ def known_geometry(metadata: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         Arguments of `DetectorGeometry`; without those that are absent or no value that
-        a detector can have.
+        a detector can have, and without the beam centre of frames that were turned.
 
     Examples
     --------
@@ -248,7 +248,8 @@ def known_geometry(metadata: Mapping[str, Any]) -> dict[str, Any]:
         if _PLAUSIBLE[name][0] <= value <= _PLAUSIBLE[name][1]
     }
     center = number("beam_center_y"), number("beam_center_x")
-    if np.isfinite(center).all() and center != (0, 0):
+    is_told = np.isfinite(center).all() and center != (0, 0)
+    if is_told and not metadata.get("is_turned"):
         known["beam_center"] = center
     return known
 

@@ -390,12 +390,25 @@ def test_command_takes_engine_estimator_and_bins_of_a_beamline(
     assert recipe["correlation"]["estimator"] == "mean-of-ratios"
 
 
+GEOMETRY = DetectorGeometry((9.5, 9.5), 75e-6, 5.0, 1.2)
+
+
 def test_bins_tell_the_geometry_that_made_them(frames_file, model):
-    geometry = DetectorGeometry((9.5, 9.5), 75e-6, 5.0, 1.2)
     path = frames_file.parent / "qmap.hdf"
-    write_partition(path, read_partition(path), geometry=geometry)
+    write_partition(path, read_partition(path), geometry=GEOMETRY)
     reading = FileReading(is_raw=True, partition=path, frame_time=0.1)
     analysis = analyse_file(frames_file, model, reading)
     stored = analysis.provenance["metadata"]["geometry"]
     assert stored["distance"] == 5.0
     assert stored["wavelength"] == pytest.approx(1.2)
+
+
+def test_bins_that_were_turned_tell_no_geometry(tmp_path, model, speckle_counts):
+    frames = speckle_counts(120, 200, tau=15.0).reshape(120, 10, 20)
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["entry/data/data"] = frames
+    turned = QPartition(np.ones((20, 10), np.int32), [0.01], [np.nan])
+    write_partition(tmp_path / "q.hdf", turned, geometry=GEOMETRY)
+    reading = FileReading(is_raw=True, partition=tmp_path / "q.hdf", frame_time=0.1)
+    analysis = analyse_file(tmp_path / "raw.h5", model, reading)
+    assert analysis.provenance["metadata"]["geometry"] is None
