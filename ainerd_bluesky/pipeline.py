@@ -134,8 +134,8 @@ class Analysis:
     summary : dict
         What people search: JSON values only, None where unknown.
     arrays : dict of str to ndarray
-        Those that exist of two_time, g2, g2_err, lags, intensity, embedding, and the
-        labels of pixels: roi_map, static_map.
+        Those that exist of two_time, g2, g2_err, lags, intensity, static_intensity,
+        embedding, and the labels of pixels: roi_map, static_map.
     bins : dict of str to list
         Columns of the table of q-bins, equally long; numbers are nan where unknown.
     """
@@ -301,6 +301,7 @@ def _arrays(
         "g2_err": reduction.g2_err,
         "lags": reduction.lags,
         "intensity": reduction.intensity,
+        "static_intensity": reduction.static_intensity,
         **_partition_arrays(reduction.partition),
     }
     given = [answer.embedding for answer in answers if answer is not None]

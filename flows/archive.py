@@ -1,10 +1,8 @@
 """Files of an archive, analysed one by one as a run would be."""
 
-import hashlib
 import math
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +30,9 @@ from ainerd_bluesky.pipeline import (
     reduce_maps,
 )
 from ainerd_bluesky.xpcs import QPartition
+from flows.archive_files import file_uid
 from tiled_adapters.formats.orientation import laid_on
-from tiled_adapters.formats.qmap import read_partition, without_pixels
+from tiled_adapters.formats.qmap import read_geometry, read_partition, without_pixels
 from tiled_adapters.formats.readers import open_frames, read_two_time
 from tiled_adapters.formats.records import EventSource, FrameSource
 from tiled_adapters.publish import ResultsPublisher
@@ -46,8 +45,6 @@ __all__ = [
     "FileReading",
     "Ingested",
     "analyse_file",
-    "file_uid",
-    "find_files",
 ]
 
 ASSUMED = "assumed"
@@ -55,15 +52,6 @@ ASSUMED = "assumed"
 
 _EVENT_BLOCKS = 16
 """Frames of photon events that are read in the place of one full frame."""
-
-_SUFFIXES = {".hdf", ".h5", ".hdf5", ".npy", ".npz", ".bin", ".imm", ".cmp"}
-_FIRST_MODULE = ".bin.000"
-# Companions of data files: they hold metadata, a partition or a part of a series.
-_COMPANION = re.compile(
-    r"_metadata\.hdf$|^qmap|_qmap\.|_data_\d+\.h5$|_sparse_frame_\d+_(?!0+\.)\d+\.h5$"
-)
-_LIMA_FOLDER = re.compile(r"scan\d+$")
-_NOT_A_KEY = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -80,71 +68,6 @@ class FileReading:
     """Whether the files hold detector frames, not two-time maps."""
     partition: Path | None = None
     """File of the q-partition, for frames."""
-
-
-def find_files(paths: Iterable[Path]) -> list[Path]:
-    """List data files, going into folders.
-
-    Parameters
-    ----------
-    paths : iterable of Path
-        Files are taken as they are; of a folder, each file with a known suffix that
-        is no companion of another one (metadata, partition, part of a series).
-
-    Returns
-    -------
-    list of Path
-        Sorted within each folder, without repetition.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        found.update(dict.fromkeys(_data_files(path) if path.is_dir() else [path]))
-    return list(found)
-
-
-def _data_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        is_data = path.suffix in _SUFFIXES or path.name.endswith(_FIRST_MODULE)
-        if is_data and not _is_companion(path):
-            yield path
-
-
-def _is_companion(path: Path) -> bool:
-    """Return whether another file stands for this one."""
-    # Frames of a BLISS scan lie in files of LIMA; the scan's own file names them.
-    is_lima = _LIMA_FOLDER.match(path.parent.name) and "_sparse_" not in path.name
-    return bool(is_lima or _COMPANION.search(path.name))
-
-
-def file_uid(path: Path, dataset: str | None = None) -> str:
-    """Name a file by its stem and content: the same file has the same name.
-
-    Parameters
-    ----------
-    path : Path
-        Of a file.
-    dataset : str, optional
-        Path of an array inside the file, where one is named: each has its own name.
-
-    Returns
-    -------
-    str
-        Usable as a Tiled key.
-
-    Raises
-    ------
-    FileFormatError
-        If the file cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256")
-    except OSError as error:
-        raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
-    inside = (dataset or "").strip("/")
-    digest.update(inside.encode())
-    words = [_NOT_A_KEY.sub("-", word).strip(".-") for word in (path.stem, inside)]
-    return "-".join([*filter(None, words), digest.hexdigest()[:8]])
 
 
 def analyse_file(
@@ -176,7 +99,7 @@ def analyse_file(
     Returns
     -------
     Analysis
-        Filed under :func:`file_uid`.
+        Filed under :func:`~flows.archive_files.file_uid`.
     """
     reading = reading or FileReading()
     config = config or AnalysisSettings()
@@ -250,11 +173,22 @@ def _reduced_frames(
         metadata={
             **frames.metadata,
             "partition_file": str(reading.partition),
+            # Bins that were turned to fit are no longer those of their geometry.
+            "geometry": _geometry(reading.partition) if partition is stored else None,
             "dataset": reading.dataset,
             "frame_time_from": origin,
         },
     )
     return reduction, acquisition
+
+
+def _geometry(partition: Path) -> dict[str, Any] | None:
+    """Return what the bins were made from, where their file tells it."""
+    try:
+        geometry = read_geometry(partition)
+    except FileFormatError:  # an impossible one: the bins are none the worse
+        return None
+    return None if geometry is None else asdict(geometry)
 
 
 def _reduced(
@@ -310,6 +244,8 @@ class Archive:
         Names the dynamics.
     reading : FileReading
         What the files do not say themselves.
+    config : Settings, optional
+        As for `analyse_file`.
 
     Raises
     ------
@@ -318,11 +254,17 @@ class Archive:
     """
 
     def __init__(
-        self, root: Container, model: Classifier, reading: FileReading
+        self,
+        root: Container,
+        model: Classifier,
+        reading: FileReading,
+        *,
+        config: Settings | None = None,
     ) -> None:
         self._root = root
         self._model = model
         self._reading = reading
+        self._config = config
         self._results = _open_results(root)
         self._publisher = ResultsPublisher(self._results)
         self._words = _read_words(root, model)
@@ -355,7 +297,13 @@ class Archive:
 
     def _ingest(self, path: Path) -> Ingested:
         try:
-            analysis = analyse_file(path, self._model, self._reading, words=self._words)
+            analysis = analyse_file(
+                path,
+                self._model,
+                self._reading,
+                config=self._config,
+                words=self._words,
+            )
         except AinerdError as error:
             return Ingested(path, error=str(error))
         self._publisher.publish(analysis)

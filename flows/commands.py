@@ -3,12 +3,17 @@
 import math
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ainerd_bluesky.errors import ConfigError
 from flows.training_commands import register_training_commands
+from tiled_adapters.command_parts import ForceOption
+from tiled_adapters.command_progress import require_free
+
+if TYPE_CHECKING:
+    from ainerd_bluesky.config import BeamlineConfig
 
 __all__ = ["register"]
 
@@ -49,6 +54,13 @@ ModelFolder = Annotated[
         callback=_check_model, help="Model to use: `shipped`, or a model's folder."
     ),
 ]
+BeamlineName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Beamline file or name: its thresholds, estimators, engine, q-partition.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -71,11 +83,13 @@ def classify(
     frame_time: FrameTime = None,
     raw: Raw = False,
     partition: Partition = None,
+    beamline: BeamlineName = None,
     model: ModelFolder = "shipped",
     json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
     png: Annotated[
         Path | None, typer.Option(help="Also draw the maps into this file.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Answer for one file: label, confidence and physics. Needs no server.
 
@@ -83,13 +97,17 @@ def classify(
     """
     if png is not None:
         _check_picture(png)  # first: an analysis can take long
+        require_free(png, inputs=[file, partition], is_forced=force)
 
     from ainerd_bluesky.ml import load_model
     from flows.archive import FileReading, analyse_file
     from flows.report import draw_analysis, print_analysis, print_json
 
-    reading = FileReading(dataset, frame_time, 1.0, raw, partition)
-    analysis = analyse_file(file, load_model(model), reading)
+    config = _read_beamline(beamline)
+    reading = FileReading(
+        dataset, frame_time, 1.0, raw, partition or _partition_of(config)
+    )
+    analysis = analyse_file(file, load_model(model), reading, config=config)
     if json:
         print_json(analysis)
     else:
@@ -109,6 +127,7 @@ def ingest(
     frame_time: FrameTime = None,
     raw: Raw = False,
     partition: Partition = None,
+    beamline: BeamlineName = None,
     model: ModelFolder = "shipped",
 ) -> None:
     """Classify files of an archive and publish their labels to a Tiled server.
@@ -118,19 +137,33 @@ def ingest(
     is there already is not written again.
     """
     from ainerd_bluesky.ml import load_model
-    from flows.archive import Archive, FileReading, find_files
+    from flows.archive import Archive, FileReading
+    from flows.archive_files import find_files
     from flows.report import print_ingested
     from tiled_adapters.catalog import open_catalog
 
     files = find_files(paths)
     if not files:
         raise ConfigError(f"no data files in {', '.join(map(str, paths))}")
+    config = _read_beamline(beamline)
     root = open_catalog(uri)  # first: a server that is away is found out at once
-    reading = FileReading(dataset, frame_time, None, raw, partition)
-    archive = Archive(root, load_model(model), reading)
+    reading = FileReading(
+        dataset, frame_time, None, raw, partition or _partition_of(config)
+    )
+    archive = Archive(root, load_model(model), reading, config=config)
     rows = print_ingested(archive.ingest(files), len(files))
     if any(row.error for row in rows):
         raise typer.Exit(1)
+
+
+def _read_beamline(beamline: str | None) -> "BeamlineConfig | None":
+    from flows.beamline import read_beamline
+
+    return None if beamline is None else read_beamline(beamline)
+
+
+def _partition_of(config: "BeamlineConfig | None") -> Path | None:
+    return None if config is None else config.partition.path
 
 
 def _check_picture(path: Path) -> None:

@@ -29,13 +29,14 @@ _DRIFTING = {Label.AGING, Label.ACCELERATING, Label.TRANSITION}
 
 
 def print_json(analysis: Analysis) -> None:
-    """Print the summary, the q-bins and the rates by age for machines."""
+    """Print the summary, the recipe, the q-bins and the rates by age for machines."""
     known = {"frame_time": None} if _is_per_frame(analysis) else {}
     rows = zip(*analysis.bins.values(), strict=True)
     answer = {
         **analysis.summary,
         **known,
         "time_unit": _time_unit(analysis),
+        "recipe": analysis.recipe,
         "bins": [dict(zip(analysis.bins, row, strict=True)) for row in rows],
         "by_age": _ages(analysis),
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PATH",
     "DEFAULT_URI",
+    "ForceOption",
     "JsonOption",
     "LabelOption",
     "ModelOption",
@@ -54,6 +55,9 @@ ModelOption: TypeAlias = Annotated[
 ]
 JsonOption: TypeAlias = Annotated[
     bool, typer.Option("--json", help="One JSON list instead of a table.")
+]
+ForceOption: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Replace files that are there already.")
 ]
 
 

@@ -12,11 +12,11 @@ from rich.progress import TaskID
 from ainerd_bluesky.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from tiled_adapters.summaries import Progress
 
-__all__ = ["progress_bar", "require_writable", "stage_bars"]
+__all__ = ["progress_bar", "require_free", "require_writable", "stage_bars"]
 
 
 @contextmanager
@@ -79,3 +79,34 @@ def require_writable(path: Path) -> None:
     """
     if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise ConfigError(f"cannot write {path}: no such folder, or a folder itself")
+
+
+def require_free(
+    path: Path, *, inputs: "Iterable[Path | None]" = (), is_forced: bool
+) -> None:
+    """Refuse to write in place of a file: it may be the only copy of raw data.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write.
+    inputs : iterable of Path or None
+        Files that are read; None is for one that was not given.
+    is_forced : bool
+        Whether a person agreed that the file is replaced.
+
+    Raises
+    ------
+    ConfigError
+        If it is one of the inputs, under whatever name, or there and not forced.
+    """
+    if not path.exists():
+        return
+    for given in inputs:
+        if given is not None and given.exists() and path.samefile(given):
+            raise ConfigError(f"{path} is read as {given}: write to another file")
+    if not is_forced:
+        raise ConfigError(
+            f"{path} is there already: write to another file, or give --force to "
+            "replace it"
+        )

@@ -18,6 +18,7 @@ from tiled_adapters.cluster_commands import clusters_app
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    ForceOption,
     JsonOption,
     LabelOption,
     PathOption,
@@ -26,7 +27,7 @@ from tiled_adapters.command_parts import (
     open_results,
     short_uids,
 )
-from tiled_adapters.command_progress import require_writable
+from tiled_adapters.command_progress import require_free, require_writable
 from tiled_adapters.decision_commands import register_decision_commands
 from tiled_adapters.explore_commands import register_explore_commands
 from tiled_adapters.model_commands import register_model_commands
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ainerd_bluesky.xpcs.data.roi import QPartition
+    from tiled_adapters.geometry import DetectorGeometry
 
 __all__ = ["register"]
 
@@ -132,7 +134,8 @@ def qmap(
         str | None, typer.Option(help="Detector as pyFAI calls it, such as Eiger4M.")
     ] = None,
     frames: Annotated[
-        Path | None, typer.Option(help="File of frames: their shape and masked pixels.")
+        Path | None,
+        typer.Option(help="File of frames: their shape, masked pixels, geometry."),
     ] = None,
     shape: Annotated[
         tuple[int, int] | None, typer.Option(metavar="ROWS COLUMNS", help="Of a frame.")
@@ -175,6 +178,7 @@ def qmap(
     png: Annotated[
         Path | None, typer.Option(help="Picture; default: beside the output.")
     ] = None,
+    force: ForceOption = False,
 ) -> None:
     """Make a q-partition from the geometry of a detector.
 
@@ -186,7 +190,7 @@ def qmap(
     from tiled_adapters.partitions import QmapRequest, make_qmap
 
     picture = output.with_suffix(".png") if png is None else png
-    _check_outputs(output, picture)
+    _check_outputs(output, picture, (frames, mask, poni), is_forced=force)
     if energy is not None and wavelength is not None:
         raise typer.BadParameter("give --energy or --wavelength, not both")
     if energy is not None:
@@ -217,6 +221,9 @@ def qmap(
     draw_partition(made.partition, picture)
     console = Console(emoji=False)
     console.print(_bin_table(made.partition))
+    console.print(_geometry_line(made.geometry), soft_wrap=True)
+    for line in made.conflicts:
+        console.print(f"[yellow]differs:[/] {escape(line)}", soft_wrap=True)
     console.print(f"wrote {escape(str(output))} and {escape(str(picture))}")
 
 
@@ -229,6 +236,7 @@ def export(
         typer.Option(help="q-partition of the run, where the result has none."),
     ] = None,
     path: PathOption = DEFAULT_PATH,
+    force: ForceOption = False,
 ) -> None:
     """Write the result of a run as boost-corr would: xpcs-viewer opens it.
 
@@ -236,6 +244,8 @@ def export(
     """
     from tiled_adapters.export import export_result, published_analysis
 
+    require_writable(output)
+    require_free(output, inputs=[partition], is_forced=force)
     with open_results(uri, path) as (_, results):
         try:
             run = results[run_uid]
@@ -248,12 +258,23 @@ def export(
         console.print(f"[yellow]not known:[/] {escape(line)}", soft_wrap=True)
 
 
-def _check_outputs(output: Path, picture: Path) -> None:
-    """Refuse files that could not be written, before anything is computed."""
+def _check_outputs(
+    output: Path, picture: Path, inputs: Iterable[Path | None], *, is_forced: bool
+) -> None:
+    """Refuse files that may not or cannot be written, before anything is computed."""
     if picture == output:
         raise typer.BadParameter(f"{output} would be overwritten by its own picture")
     for path in (output, picture):
         require_writable(path)
+        require_free(path, inputs=inputs, is_forced=is_forced)
+
+
+def _geometry_line(geometry: "DetectorGeometry") -> str:
+    row, col = geometry.beam_center
+    return (
+        f"beam centre {row:.6g} {col:.6g}, pixel {geometry.pixel_size:.6g} m, "
+        f"distance {geometry.distance:.6g} m, wavelength {geometry.wavelength:.6g} Å"
+    )
 
 
 def _bin_table(partition: "QPartition") -> Table:

@@ -17,10 +17,12 @@ from tiled_adapters.client import XPCSResult, XPCSResults
 from tiled_adapters.export_layout import Exported, write_boost_corr
 from tiled_adapters.export_nexus import write_nexus_view
 from tiled_adapters.formats.qmap import read_geometry, read_partition
-from tiled_adapters.geometry import DetectorGeometry
+from tiled_adapters.geometry import DetectorGeometry, known_geometry
 from tiled_adapters.publish import AnalysisLike
 
 __all__ = ["export_result", "published_analysis"]
+
+_NEEDED = {"beam_center", "pixel_size", "distance", "wavelength"}
 
 
 def published_analysis(node: XPCSResults | XPCSResult) -> AnalysisLike:
@@ -176,8 +178,11 @@ def _partition(analysis: AnalysisLike, path: Path | None) -> QPartition | None:
 
 
 def _geometry(analysis: AnalysisLike, path: Path | None) -> DetectorGeometry | None:
-    stored = analysis.provenance.get("geometry")
-    if stored:
-        center = (float(stored["beam_center"][0]), float(stored["beam_center"][1]))
-        return DetectorGeometry(**{**stored, "beam_center": center})
-    return None if path is None else read_geometry(path)
+    """Return what made the q-bins, or else what the frames tell, if complete."""
+    given = None if path is None else read_geometry(path)
+    metadata = analysis.provenance.get("metadata") or {}
+    stored = metadata.get("geometry") or known_geometry(metadata)
+    if given is not None or not stored.keys() >= _NEEDED:
+        return given
+    row, col = stored["beam_center"]
+    return DetectorGeometry(**{**stored, "beam_center": (float(row), float(col))})

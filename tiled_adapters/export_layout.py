@@ -101,7 +101,7 @@ class Exported:
             "two-time maps": "two_time" not in arrays,
             "multi-tau g2": "g2" not in arrays,
             "intensity of the frames": "intensity" not in arrays,
-            "mean image": "mean_frame" not in arrays,
+            "mean image finer than the static bins": True,
             "intensity of the static bins": "static_intensity" not in arrays,
         }
         return [text for text, is_missing in lacks.items() if is_missing]
@@ -248,13 +248,26 @@ def _write_means(xpcs: h5py.Group, content: Exported) -> None:
     intensity = np.asarray(arrays.get("intensity", np.full(n_frames, np.nan)))
     against_time = np.stack([np.arange(intensity.size), intensity])
     xpcs["spatial_mean/intensity_vs_time"] = against_time.astype(np.float32)
-    unknown = np.full((1, content.n_static_bins), np.nan, np.float32)
-    segments = np.asarray(arrays.get("static_intensity", unknown), np.float32)
+    unknown = np.full(content.n_static_bins, np.nan)
+    known = arrays.get("static_intensity", unknown)
+    segments = np.atleast_2d(np.asarray(known, np.float32))
     means = xpcs.create_group("temporal_mean")
     means["scattering_1d"] = segments.mean(axis=0, keepdims=True)
     means["scattering_1d_segments"] = segments
-    if "mean_frame" in arrays:
-        image = np.asarray(arrays["mean_frame"], np.float32)[np.newaxis]
-        means.create_dataset(
-            "scattering_2d", data=image, chunks=image.shape, compression="lzf"
-        )
+    if content.partition is None:
+        return
+    # Two tabs of xpcs-viewer show nothing without an image.
+    image = _painted(content.partition, segments.mean(axis=0))[np.newaxis]
+    means.create_dataset(
+        "scattering_2d", data=image, chunks=image.shape, compression="lzf"
+    )
+    means["scattering_2d"].attrs["estimator"] = "mean of each static bin on its pixels"
+
+
+def _painted(
+    partition: QPartition, intensity: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return an image of the static bins; nan outside of them."""
+    static_map = partition.static_map
+    labels = partition.roi_map if static_map is None else static_map
+    return np.concatenate([np.full(1, np.nan, np.float32), intensity])[labels]

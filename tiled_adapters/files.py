@@ -1,17 +1,15 @@
-"""Open data files with care: where they lie, are they whole, what they link to."""
+"""Open data files with care: are they whole, what do they link to."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
-from urllib.parse import urlparse
 
 import h5py
 import hdf5plugin  # noqa: F401 (registers the detectors' compression filters)
 import numpy as np
 from numpy.typing import NDArray
-from tiled.utils import path_from_uri
 
 from ainerd_bluesky.errors import AinerdError, FileFormatError
 from tiled_adapters.chunks import require_sound_chunks
@@ -21,13 +19,13 @@ from tiled_adapters.heaps import (
     require_sound_text,
 )
 from tiled_adapters.links import Elsewhere, follow, has_own_values, walk
+from tiled_adapters.paths import require_regular
 from tiled_adapters.sizes import require_plausible_size, selected_bytes
 
 __all__ = [
     "DAMAGE",
     "array_datasets",
     "holds",
-    "local_path",
     "member_names",
     "open_hdf5",
     "read_array",
@@ -36,7 +34,6 @@ __all__ = [
     "read_scalar",
     "read_text",
     "require_dataset",
-    "require_under",
 ]
 
 DAMAGE = (
@@ -49,55 +46,6 @@ DAMAGE = (
     ValueError,
 )
 """What h5py raises over damaged bytes, depending on where they are."""
-
-
-def local_path(uri: str) -> Path:
-    """Return the path behind a `file:` URI.
-
-    Parameters
-    ----------
-    uri : str
-        For example `file://localhost/data/run.h5`.
-
-    Returns
-    -------
-    Path
-        Absolute, symbolic links followed.
-
-    Raises
-    ------
-    FileFormatError
-        If the scheme is not `file`.
-    """
-    if urlparse(uri).scheme != "file":
-        raise FileFormatError(f"only file URIs can be opened, got {uri!r}")
-    return Path(path_from_uri(uri)).resolve()
-
-
-def require_under(path: Path, roots: Iterable[Path]) -> Path:
-    """Return the real path of a file, or refuse it.
-
-    Parameters
-    ----------
-    path : Path
-        The file; `..` and symbolic links are followed before it is judged.
-    roots : iterable of Path
-        Folders under which files may lie.
-
-    Returns
-    -------
-    Path
-        The resolved path.
-
-    Raises
-    ------
-    FileFormatError
-        If the file lies outside of every root.
-    """
-    real = Path(path).resolve()
-    if any(real.is_relative_to(Path(root).resolve()) for root in roots):
-        return real
-    raise FileFormatError(f"{path} lies outside of the folders that may be read")
 
 
 @contextmanager
@@ -123,6 +71,7 @@ def open_hdf5(path: Path, *, swmr: bool = False) -> Iterator[h5py.File]:
         in the `with` block. Errors from elsewhere in that block pass unchanged.
     """
     try:
+        require_regular(Path(path))
         require_sound_heaps(Path(path))
         file = h5py.File(path, "r", locking=False, swmr=swmr)
     except FileFormatError:

@@ -1,6 +1,7 @@
 """Where a detector stands, and what that makes of its pixels; pyFAI computes it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
@@ -14,13 +15,25 @@ from numpy.typing import NDArray
 from ainerd_bluesky.errors import ConfigError, FileFormatError, PartitionError
 from ainerd_bluesky.xpcs.machine.memory import require_memory
 
-__all__ = ["KEV_ANGSTROM", "DetectorGeometry", "DetectorModel", "q_and_phi"]
+__all__ = [
+    "KEV_ANGSTROM",
+    "DetectorGeometry",
+    "DetectorModel",
+    "known_geometry",
+    "q_and_phi",
+]
 
 KEV_ANGSTROM = 12.398419843320026
 """Energy times wavelength of a photon: h c, exact in the SI of 2019."""
 _MOST_PIXELS = 2**28
 _BYTES_PER_PIXEL = 128
 """What pyFAI and the bins take of memory while a partition is made."""
+_PLAUSIBLE = {
+    "pixel_size": (1e-6, 1e-2),
+    "distance": (1e-2, 1e2),
+    "wavelength": (1e-2, 1e2),
+}
+"""In metres and angstrom: files hold 0 for unknown, or millimetres."""
 _ANY_ROTATION = {0, 3}
 """Orientations of pyFAI in which rows and columns count as they do in the file."""
 
@@ -196,6 +209,49 @@ class DetectorModel:
         masked = detector.mask
         usable = None if masked is None else np.asarray(masked) == 0
         return cls((int(n_rows), int(n_cols)), usable, float(detector.pixel1))
+
+
+def known_geometry(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the metadata of frames tell of a geometry.
+
+    Parameters
+    ----------
+    metadata : mapping
+        As the readers of frames give it: lengths in metres, energy in keV.
+
+    Returns
+    -------
+    dict
+        Arguments of `DetectorGeometry`; without those that are absent or no value that
+        a detector can have, and without the beam centre of frames that were turned.
+
+    Examples
+    --------
+    >>> known_geometry({"detector_distance": 5, "x_pixel_size": 0, "beam_center_x": 1.0,
+    ...                 "beam_center_y": 2.0})
+    {'distance': 5.0, 'beam_center': (2.0, 1.0)}
+    """
+
+    def number(name: str) -> float:
+        value = metadata.get(name)
+        return float(value) if isinstance(value, int | float) else math.nan
+
+    width, height = number("x_pixel_size"), number("y_pixel_size")
+    found = {
+        "pixel_size": width if math.isclose(width, height) else math.nan,
+        "distance": number("detector_distance"),
+        "wavelength": KEV_ANGSTROM / (number("energy") or math.nan),
+    }
+    known: dict[str, Any] = {
+        name: value
+        for name, value in found.items()
+        if _PLAUSIBLE[name][0] <= value <= _PLAUSIBLE[name][1]
+    }
+    center = number("beam_center_y"), number("beam_center_x")
+    is_told = np.isfinite(center).all() and center != (0, 0)
+    if is_told and not metadata.get("is_turned"):
+        known["beam_center"] = center
+    return known
 
 
 def q_and_phi(

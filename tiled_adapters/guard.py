@@ -13,11 +13,13 @@ from tiled.adapters.core import Adapter
 from tiled.mimetypes import DEFAULT_ADAPTERS_BY_MIMETYPE
 from tiled.structures.data_source import DataSource
 from tiled.structures.root import Structure
+from tiled.utils import path_from_uri
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.files import local_path, open_hdf5, require_under
+from tiled_adapters.files import open_hdf5
 from tiled_adapters.formats.adapters import CatalogNode
 from tiled_adapters.links import foreign_part
+from tiled_adapters.paths import local_path, require_under
 
 __all__ = ["GuardedAdapter", "adapters_by_mimetype"]
 
@@ -57,14 +59,22 @@ class GuardedAdapter:
         Folders under which files may lie.
     is_hdf5 : bool
         Whether links and virtual datasets are to be refused.
+    path_of : callable
+        Returns the path that the adapter opens for a URI.
     """
 
     def __init__(
-        self, load: Callable[[], Any], roots: Iterable[Path], *, is_hdf5: bool = False
+        self,
+        load: Callable[[], Any],
+        roots: Iterable[Path],
+        *,
+        is_hdf5: bool = False,
+        path_of: Callable[[str], Path] = local_path,
     ) -> None:
         self._load = load
         self._roots = tuple(Path(root).resolve() for root in roots)
         self._is_hdf5 = is_hdf5
+        self._path_of = path_of
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._load(), name)
@@ -98,13 +108,13 @@ class GuardedAdapter:
             uris += [uri for uri in lazy_uris if uri]
         for uri in uris:
             if urlparse(uri).scheme == "file":
-                self._judge(local_path(uri), parameters)
+                self._judge(uri, parameters)
         return self._load().from_catalog(data_source, node, **parameters)
 
-    def _judge(self, path: Path, parameters: Mapping[str, object]) -> None:
+    def _judge(self, uri: str, parameters: Mapping[str, object]) -> None:
         """Refuse a file that lies, or points, outside of the folders to read."""
         try:
-            require_under(path, self._roots)
+            path = require_under(self._path_of(uri), self._roots)
             if self._is_hdf5:
                 _require_own_values(path, parameters)
         except FileFormatError as error:
@@ -130,6 +140,7 @@ def adapters_by_mimetype(roots: Iterable[Path]) -> Mapping[str, GuardedAdapter]:
             partial(DEFAULT_ADAPTERS_BY_MIMETYPE.__getitem__, mimetype),
             roots,
             is_hdf5=mimetype == _HDF5,
+            path_of=path_from_uri,
         )
         for mimetype in DEFAULT_ADAPTERS_BY_MIMETYPE
     }

@@ -1,5 +1,6 @@
 """q-partitions made from the geometry of a detector."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -22,20 +23,27 @@ from tiled_adapters.formats.numpy_files import open_npy
 from tiled_adapters.formats.qmap import write_partition
 from tiled_adapters.formats.qmap_layout import static_q_means
 from tiled_adapters.formats.readers import open_frames
-from tiled_adapters.geometry import DetectorGeometry, DetectorModel, q_and_phi
+from tiled_adapters.geometry import (
+    DetectorGeometry,
+    DetectorModel,
+    known_geometry,
+    q_and_phi,
+)
 
 __all__ = ["Qmap", "QmapRequest", "make_qmap", "read_mask"]
 
 Spacing = Literal["linear", "log"]
 _MASK = "/qmap/mask"
+_ALIKE = 0.01
+"""Largest relative difference between two values of a geometry that are the same."""
 
 
 @dataclass(frozen=True)
 class QmapRequest:
     """What a person knows about the bins that are wanted; None is for not known.
 
-    A value given here stands above the one in the calibration, and that one above
-    what is known of the detector by its name.
+    A value given here stands above the one in the calibration, that one above the one
+    in the file of frames, and that one above what is known of the detector by its name.
 
     Parameters
     ----------
@@ -44,7 +52,8 @@ class QmapRequest:
     detector : str, optional
         Name of the detector in pyFAI.
     frames : Path, optional
-        File of frames, for their shape and the pixels that their detector masks.
+        File of frames, for their shape, the pixels that their detector masks, and the
+        geometry as far as it is told there.
     shape : tuple of int, optional
         Rows and columns.
     beam_center : tuple of float, optional
@@ -101,12 +110,15 @@ class Qmap:
         Momentum transfer of each pixel, in 1/angstrom.
     usable_pixels : ndarray of bool, shape (n_rows, n_cols)
         True where a pixel may be used.
+    conflicts : tuple of str
+        Where the file of frames tells another geometry, by more than 1 %.
     """
 
     partition: QPartition
     geometry: DetectorGeometry
     q: NDArray[np.float64]
     usable_pixels: NDArray[np.bool_]
+    conflicts: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         """Write it as boost-corr, xpcs-viewer and this suite read it."""
@@ -139,8 +151,10 @@ def make_qmap(request: QmapRequest) -> Qmap:
     PartitionError
         If no usable pixel lies in any bin, or shapes do not fit.
     """
-    model = _model(request)
-    geometry = _geometry(request, model)
+    frames = None if request.frames is None else _read_frames(request.frames)
+    model = _model(request, frames)
+    in_frames = {} if frames is None else frames.geometry
+    geometry = _geometry(request, model, in_frames)
     shape = request.shape or (model.shape if model else None)
     if shape is None:
         raise ConfigError(
@@ -162,7 +176,8 @@ def make_qmap(request: QmapRequest) -> Qmap:
         n_static=request.n_static,
         mask=usable,
     )
-    return Qmap(partition, geometry, q, usable)
+    conflicts = tuple(_conflicts(geometry, in_frames, request.frames))
+    return Qmap(partition, geometry, q, usable, conflicts)
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -200,25 +215,41 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     return np.asarray(image != 0)
 
 
-def _model(request: QmapRequest) -> DetectorModel | None:
+@dataclass(frozen=True, eq=False)
+class _Frames:
+    """What a file of frames tells of its detector."""
+
+    shape: tuple[int, int]
+    usable_pixels: NDArray[np.bool_] | None
+    geometry: Mapping[str, Any]
+
+
+def _read_frames(path: Path) -> _Frames:
+    with open_frames(path) as source:
+        known = known_geometry(source.metadata)
+        return _Frames(source.shape[1:], source.usable_pixels, known)
+
+
+def _model(request: QmapRequest, frames: _Frames | None) -> DetectorModel | None:
     """Return what frames, name or calibration tell of the detector."""
     model = None
     if request.detector is not None:
         model = DetectorModel.named(request.detector)
     elif request.poni is not None:
         model = DetectorModel.from_poni(request.poni)
-    if request.frames is None:
+    if frames is None:
         return model
-    with open_frames(request.frames) as source:
-        shape, usable = source.shape[1:], source.usable_pixels
+    shape, usable = frames.shape, frames.usable_pixels
     pixel_size = model.pixel_size if model else None
     if model is not None and model.shape == shape and model.usable_pixels is not None:
         usable = model.usable_pixels if usable is None else usable & model.usable_pixels
     return DetectorModel(shape, usable, pixel_size)
 
 
-def _geometry(request: QmapRequest, model: DetectorModel | None) -> DetectorGeometry:
-    """Return the calibration with what was given beside it."""
+def _geometry(
+    request: QmapRequest, model: DetectorModel | None, in_frames: Mapping[str, Any]
+) -> DetectorGeometry:
+    """Return the calibration, or that of the frames, with what was given beside it."""
     names = (
         "beam_center",
         "pixel_size",
@@ -234,6 +265,7 @@ def _geometry(request: QmapRequest, model: DetectorModel | None) -> DetectorGeom
     }
     if request.poni is not None:
         return replace(DetectorGeometry.from_poni(request.poni), **given)
+    given = {**in_frames, **given}
     if model is not None and model.pixel_size is not None:
         given.setdefault("pixel_size", model.pixel_size)
     missing = [name for name in names[:4] if name not in given]
@@ -244,6 +276,20 @@ def _geometry(request: QmapRequest, model: DetectorModel | None) -> DetectorGeom
             "of pyFAI"
         )
     return DetectorGeometry(**given)
+
+
+def _conflicts(
+    geometry: DetectorGeometry, in_frames: Mapping[str, Any], path: Path | None
+) -> Iterator[str]:
+    """Say where a value that was given is another one than that of the frames."""
+    for name, stored in in_frames.items():
+        used = getattr(geometry, name)
+        if not np.allclose(used, stored, rtol=_ALIKE, atol=0):
+            yield f"{name} is {_digits(used)} as given, {path} says {_digits(stored)}"
+
+
+def _digits(value: Any) -> str:  # noqa: ANN401 - a number or two
+    return " ".join(f"{number:.6g}" for number in np.atleast_1d(value))
 
 
 def _q_edges(request: QmapRequest, q: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -42,6 +42,7 @@ _DIMS = {
     "embedding": ("q_bin", "component"),
     "intensity": ("frame",),
     "roi_map": ("row", "column"),
+    "static_intensity": ("static_bin",),
     "static_map": ("row", "column"),
 }
 

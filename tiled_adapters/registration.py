@@ -1,6 +1,7 @@
 """Show a file of an archive in the catalog, where it lies."""
 
 from pathlib import Path
+from shlex import quote
 
 from tiled.client.array import ArrayClient
 from tiled.client.container import Container
@@ -69,7 +70,7 @@ def register_file(
         run.delete_contents(_SOURCE)
         raise FileFormatError(
             f"the server may not read {path}; start it with "
-            f"`ainerd serve --readable {path.resolve().parent}`"
+            f"`ainerd serve --readable {quote(str(path.resolve().parent))}`"
         )
     for name in _one_time_arrays(path, dataset, is_raw=is_raw):
         if f"{_SOURCE}_{name}" not in there:

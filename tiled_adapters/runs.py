@@ -21,8 +21,9 @@ from ainerd_bluesky.errors import (
     UnsuitableRunError,
 )
 from tiled_adapters.decode import iter_frames
-from tiled_adapters.files import local_path, open_hdf5, require_dataset, require_under
+from tiled_adapters.files import open_hdf5, require_dataset
 from tiled_adapters.monitor import read_monitor
+from tiled_adapters.paths import local_path, require_under
 
 __all__ = ["RunFrames", "read_run", "require_technique"]
 

@@ -168,7 +168,8 @@ def open_tree(
     tree = from_uri(
         catalog_uri,
         writable_storage=[data, storage_uri],
-        readable_storage=[str(root) for root in roots],
+        # Tiled compares quoted URIs by their text; the guard judges the real paths.
+        readable_storage=[*map(str, roots), *(root.as_uri() for root in roots)],
         adapters_by_mimetype=dict(adapters_by_mimetype(roots)),
         cache_config=StreamingCacheConfig(uri="memory").model_dump(),
     )

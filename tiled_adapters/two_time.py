@@ -22,10 +22,10 @@ from ainerd_bluesky.errors import FrameStackError, PartitionError
 from ainerd_bluesky.xpcs.data.series import PixelSeries
 from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 from tiled_adapters.catalog import create_container
-from tiled_adapters.files import local_path
 from tiled_adapters.formats.adapters import CatalogNode
 from tiled_adapters.formats.qmap import read_partition
 from tiled_adapters.formats.readers import frames_adapter, open_frames
+from tiled_adapters.paths import local_path
 from tiled_adapters.publish import check_key
 from tiled_adapters.specs import RESULTS, TWO_TIME
 

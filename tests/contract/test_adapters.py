@@ -16,13 +16,13 @@ from ainerd_bluesky.errors import FileFormatError
 from ainerd_bluesky.xpcs.data.roi import QPartition
 from ainerd_bluesky.xpcs.two_time.maps import two_time_map
 from tests import format_writers as writers
-from tiled_adapters.files import local_path
 from tiled_adapters.formats import write_partition
 from tiled_adapters.formats.adapters import array_structure
 from tiled_adapters.formats.aps_8idi import Aps8IdiResultAdapter
 from tiled_adapters.formats.one_time import OneTimeAdapter
 from tiled_adapters.formats.readers import frames_adapter, maps_adapter
 from tiled_adapters.guard import OWN_ADAPTERS
+from tiled_adapters.paths import local_path
 from tiled_adapters.two_time import TwoTimeAdapter
 
 FRAMES = np.random.default_rng(0).poisson(3, (7, 4, 5)).astype("uint16")

@@ -20,9 +20,10 @@ def export(tiled_server, monkeypatch, tmp_path):
     app = typer.Typer()
     register(app)
 
-    def run(uid):
+    def run(uid, *options):
         path = tmp_path / "x_results.hdf"
         given = ["export", uid, "--uri", tiled_server.uri, "--output", str(path)]
+        given += options
         return CliRunner().invoke(app, given), path
 
     return run
@@ -52,6 +53,18 @@ def test_run_without_arrays_is_refused_with_its_reason(results, make_analysis, e
     done, path = export(analysis.run_uid)
     assert str(done.exception).endswith("to export: only 12 frames")
     assert not path.exists()
+
+
+def test_file_is_replaced_only_by_force(results, make_analysis, export, tmp_path):
+    analysis = make_analysis()
+    ResultsPublisher(results).publish(analysis)
+    (tmp_path / "x_results.hdf").write_bytes(b"precious")
+    done, path = export(analysis.run_uid)
+    assert "give --force" in str(done.exception)
+    assert path.read_bytes() == b"precious"
+    done, path = export(analysis.run_uid, "--force")
+    assert done.exit_code == 0, done.output
+    assert h5py.is_hdf5(path)
 
 
 def test_unknown_run_is_named(results, export):

@@ -14,7 +14,8 @@ from ainerd_bluesky.config import ReductionConfig
 from ainerd_bluesky.ml import load_model
 from ainerd_bluesky.pipeline import AnalysisSettings
 from ainerd_bluesky.xpcs import ring_partition
-from flows.archive import FileReading, analyse_file, file_uid
+from flows.archive import FileReading, analyse_file
+from flows.archive_files import file_uid
 from tiled_adapters.formats.qmap import write_partition
 
 pytestmark = pytest.mark.integration

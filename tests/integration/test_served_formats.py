@@ -1,11 +1,18 @@
 """Files of other programs, shown by a server where they lie."""
 
+import json
+from contextlib import closing
+
 import numpy as np
 import pytest
+from tiled.client.utils import ClientError
+from tiled.structures.core import StructureFamily
+from tiled.structures.data_source import Asset, DataSource, Management
 
 from ainerd_bluesky.errors import FileFormatError
 from tests import format_writers as writers
-from tiled_adapters.catalog import create_container
+from tiled_adapters.catalog import create_container, open_catalog
+from tiled_adapters.formats.chx import CmpAdapter
 from tiled_adapters.registration import register_file
 from tiled_adapters.specs import RESULTS
 
@@ -80,3 +87,38 @@ def test_file_that_changed_since_is_refused_with_the_reason(tiled_server, regist
     )
     assert answer.status_code == 422
     assert "fewer than registered" in answer.json()["detail"]
+
+
+def test_names_that_a_uri_quotes_are_served(serve, tmp_path):
+    folder, archive = tmp_path / "server", tmp_path / "my scans #3 [b]"
+    archive.mkdir()
+    serve(folder, "--readable", str(archive))
+    uri = json.loads((folder / "server.json").read_text())["uri"]
+    root = open_catalog(uri, api_key=(folder / "api_key").read_text())
+    with closing(root.context.http_client):
+        results = root["processed/xpcs"]
+        for uid, name in (("a", "gel 5C.cmp"), ("b", "gel#5C.cmp"), ("c", "5%20C.cmp")):
+            path = writers.write_cmp(archive / name, FRAMES)
+            metadata = {"run_uid": uid, "status": "writing"}
+            create_container(results, uid, metadata=metadata, specs=[RESULTS])
+            node = register_file(results, uid, path, is_raw=True)
+            np.testing.assert_array_equal(node[1:4], FRAMES[1:4])
+
+
+def test_file_elsewhere_is_not_served_under_a_quoted_name(
+    tiled_server, results, tmp_path
+):
+    readable = tiled_server.detector_folder / "a%2Fb"
+    uri = f"file://localhost{readable}%2F..%2F..%2F..{tmp_path}/x.cmp"
+    writers.write_cmp(tmp_path / "x.cmp", FRAMES)
+    adapter = CmpAdapter.from_uris((tmp_path / "x.cmp").as_uri())
+    source = DataSource(
+        structure_family=StructureFamily.array,
+        structure=adapter.structure(),
+        mimetype=adapter.mimetype,
+        assets=[Asset(uri, is_directory=False, parameter="data_uri", num=0)],
+        management=Management.external,
+    )
+    node = results.new(StructureFamily.array, [source])
+    with pytest.raises(ClientError, match="outside of the folders"):
+        node[:]

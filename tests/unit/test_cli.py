@@ -51,9 +51,10 @@ def test_version_is_printed():
         (["labels", "--uri", "http://127.0.0.1:9"], "ainerd serve"),
         (["profile", "install", "--beamline", "atlantis"], "atlantis|IPython profile"),
         (["classify", __file__, "--png", "no/where.png"], "no folder no to write into"),
+        (["classify", __file__, "--png", __file__], "write to another file"),
         (["ingest", "."], "no data files in ."),
     ],
-    ids=["server", "labels", "beamline", "picture", "empty folder"],
+    ids=["server", "labels", "beamline", "picture", "own picture", "empty folder"],
 )
 def test_error_is_one_line_with_the_cure_and_no_traceback(arguments, message, tmp_path):
     answer = ainerd(*arguments, cwd=tmp_path)

@@ -387,7 +387,8 @@ def test_without_frame_time_there_is_a_label_but_no_rate(frames, partition, fram
 def test_analysis_holds_what_is_published(reduction):
     analysis = analyse(reduction, ACQUISITION, Oracle(SURE), config=CONFIG)
     assert set(analysis.arrays) == {
-        "two_time", "g2", "g2_err", "lags", "intensity", "embedding", "roi_map",
+        "two_time", "g2", "g2_err", "lags", "intensity", "static_intensity",
+        "embedding", "roi_map",
     }  # fmt: skip
     assert set(analysis.bins) >= BIN_COLUMNS
     assert {len(column) for column in analysis.bins.values()} == {3}

@@ -16,8 +16,8 @@ from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import DataSource
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.files import local_path
 from tiled_adapters.formats.records import EventSource, FrameSource
+from tiled_adapters.paths import local_path
 from tiled_adapters.specs import TWO_TIME, XPCS_FRAMES
 
 __all__ = [

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.files import require_under
+from tiled_adapters.paths import require_regular, require_under
 
 __all__ = ["BinaryFile", "open_binary", "require_counts", "require_pixels", "sibling"]
 
@@ -117,6 +117,7 @@ def open_binary(path: Path) -> Iterator[BinaryFile]:
     FileFormatError
         If the file cannot be opened.
     """
+    require_regular(path)
     try:
         stream = path.open("rb")
     except OSError as error:

@@ -17,13 +17,13 @@ from tiled_adapters.files import (
     open_hdf5,
     read_scalar,
     require_dataset,
-    require_under,
 )
 from tiled_adapters.formats.adapters import FramesAdapter
 from tiled_adapters.formats.facts import present, read_energy, read_facts, read_times
 from tiled_adapters.formats.records import FrameSource, StackRange
 from tiled_adapters.formats.stacks import counting_pixels
 from tiled_adapters.links import Elsewhere, follow, has_own_values
+from tiled_adapters.paths import require_under
 
 __all__ = ["BlissAdapter", "is_bliss", "open_scan", "scan_frame_time"]
 

@@ -119,6 +119,8 @@ def _metadata(measured: list[float], n_bytes: int, roi: list[int]) -> dict[str, 
         "row_range": row_range,
         "col_range": col_range,
         "is_average": is_average,
+        # The beam centre is that of the frames before pyCHX turned them.
+        "is_turned": True,
     }
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import AinerdError, FileFormatError
 from ainerd_bluesky.xpcs.machine.memory import require_memory
+from tiled_adapters.paths import require_regular
 
 __all__ = ["StoredArray", "open_npy", "open_npz"]
 
@@ -130,6 +131,7 @@ def open_npy(path: Path) -> Iterator[StoredArray]:
     """
     with ExitStack() as files:
         with _said_clearly(path):
+            require_regular(path)
             stream = files.enter_context(path.open("rb"))
             stored = _stored(path, str(path), stream, path.stat().st_size)
         yield stored
@@ -156,6 +158,7 @@ def open_npz(path: Path) -> Iterator[Mapping[str, StoredArray]]:
     """
     with ExitStack() as files:
         with _said_clearly(path):
+            require_regular(path)
             archive = files.enter_context(ZipFile(path))
             members = {
                 info.filename.removesuffix(".npy"): _member(path, archive, info)

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.errors import FileFormatError
-from tiled_adapters.files import local_path, open_hdf5
+from tiled_adapters.files import open_hdf5
 from tiled_adapters.formats.adapters import FileArrayAdapter, array_structure
 from tiled_adapters.formats.aps_g2 import holds_g2, read_g2
 from tiled_adapters.formats.aps_legacy import holds_legacy_g2, read_legacy_g2
 from tiled_adapters.formats.chx_result import holds_chx_g2, read_chx_g2
 from tiled_adapters.formats.records import OneTimeFile
+from tiled_adapters.paths import local_path
 from tiled_adapters.specs import ONE_TIME
 
 __all__ = ["ONE_TIME_ARRAYS", "OneTimeAdapter", "holds_one_time", "read_one_time"]

@@ -47,12 +47,15 @@ class PixelDefects:
         Fluctuates more than speckle, photons and beam together can.
     is_saturated : ndarray of bool
         Was at the detector's limit in one frame or more.
+    means : ndarray of float64
+        Photons of the pixel in the mean of the good frames; nan without any.
     """
 
     is_dead: Bools
     is_hot: Bools
     is_noisy: Bools
     is_saturated: Bools
+    means: Floats
 
     @property
     def is_usable(self) -> Bools:
@@ -128,7 +131,8 @@ def find_pixel_defects(
     is_good = np.ones(n_frames, bool) if is_good is None else is_good
     nothing = np.zeros(n_pixels, bool)
     if n_pixels == 0 or not is_good.any():
-        return PixelDefects(nothing, nothing, nothing, nothing)
+        unknown = np.full(n_pixels, np.nan)
+        return PixelDefects(nothing, nothing, nothing, nothing, unknown)
 
     totals, squares, brightness = pixel_moments(counts, is_good)
     is_saturated = nothing
@@ -140,7 +144,8 @@ def find_pixel_defects(
     if out.any():
         brightness = brightness - frame_sums(counts, out)[is_good]
     is_noisy = _is_noisy(totals, squares, brightness)
-    return PixelDefects(is_dead, is_hot, is_noisy & ~out, is_saturated)
+    means = totals / len(brightness)
+    return PixelDefects(is_dead, is_hot, is_noisy & ~out, is_saturated, means)
 
 
 def usable_pixels(

@@ -1,6 +1,7 @@
 """What a reduced run consists of, wherever its maps come from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,6 +88,9 @@ class Reduction:
         Frames that one row of a map is averaged over.
     age_lags : tuple of AgeLag
         Correlation of each q-bin against age and delay; none for archived maps.
+    static_intensity : ndarray of float64, shape (n_static_bins,)
+        Mean photons per usable pixel and good frame of each static bin, or of each
+        q-bin where there are none; nan where no pixel is usable.
     duration : float
         Time the reduction took, in seconds.
     """
@@ -108,6 +112,7 @@ class Reduction:
     recipe: dict[str, Any]
     frames_per_row: float = 1.0
     age_lags: tuple[AgeLag, ...] = ()
+    static_intensity: Floats = field(default_factory=partial(np.zeros, 0))
     duration: float = 0.0
 
     @property

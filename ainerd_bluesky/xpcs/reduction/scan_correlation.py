@@ -1,5 +1,6 @@
 """Correlation of all q-bins of a scan: maps, g2, ages, fits and their quality."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -14,6 +15,7 @@ from ainerd_bluesky.xpcs.data.bin_counts import (
     of_pixels,
 )
 from ainerd_bluesky.xpcs.data.bin_events import BinEvents
+from ainerd_bluesky.xpcs.data.roi import QPartition
 from ainerd_bluesky.xpcs.lags.age_lag import AgeLag, age_lag_map
 from ainerd_bluesky.xpcs.lags.one_time import OneTime, multi_tau_g2
 from ainerd_bluesky.xpcs.machine.memory import available_memory
@@ -177,9 +179,29 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
         intensity=scan.photons / max(scan.n_pixels, 1),
         fits=tuple(map(partial(_fit, bare.frame_time), one_time, bin_quality)),
         age_lags=tuple(found.age_lag for found in bins),
+        static_intensity=_static_intensity(bare.partition, scan.defects),
         bin_quality=bin_quality,
         recipe={**bare.recipe, "engines": [found.engine for found in bins]},
     )
+
+
+def _static_intensity(
+    partition: QPartition | None, defects: Sequence[PixelDefects]
+) -> NDArray[np.float64]:
+    """Return the mean intensity of each static bin, or q-bin where there are none."""
+    if partition is None:
+        return np.zeros(0)
+    roi_map, static_map = partition.roi_map, partition.static_map
+    labels = roi_map if static_map is None else static_map
+    photons, n_pixels = np.zeros((2, int(labels.max()) + 1))
+    for q_bin, found in enumerate(defects, start=1):
+        # A series has the pixels of a q-bin in the order of their static bins.
+        used = np.sort(labels[roi_map == q_bin])[found.is_usable]
+        photons += np.bincount(used, found.means[found.is_usable], len(photons))
+        n_pixels += np.bincount(used, minlength=len(photons))
+    unknown = np.full(len(photons), np.nan)
+    means = np.divide(photons, n_pixels, out=unknown, where=n_pixels > 0)
+    return np.asarray(means[1:])
 
 
 def _left_out(bad: BadFrames) -> Quality:

@@ -1,10 +1,16 @@
 """Files of an archive: which are found, how they are named, what is refused."""
 
+import json
+import os
+
 import h5py
 import httpx
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
+from ainerd_bluesky.config import load_beamline
 from ainerd_bluesky.errors import (
     CatalogError,
     FileFormatError,
@@ -14,8 +20,11 @@ from ainerd_bluesky.errors import (
 )
 from ainerd_bluesky.xpcs import QPartition
 from flows import archive
-from flows.archive import Archive, FileReading, analyse_file, file_uid, find_files
-from tiled_adapters.formats.qmap import write_partition
+from flows.archive import Archive, FileReading, analyse_file
+from flows.archive_files import file_uid, find_files
+from flows.commands import register
+from tiled_adapters.formats.qmap import read_partition, write_partition
+from tiled_adapters.geometry import DetectorGeometry
 
 pytest.importorskip("torch")
 from ainerd_bluesky.ml import load_model
@@ -43,6 +52,25 @@ def frames_file(tmp_path, speckle_counts):
     return tmp_path / "raw.h5"
 
 
+BEAMLINE = """
+name = "own"
+[detector]
+field = "eiger"
+[partition]
+path = "qmap.hdf"
+[correlation]
+engine = "numpy"
+estimator = "mean-of-ratios"
+"""
+
+
+@pytest.fixture
+def beamline_file(frames_file):
+    path = frames_file.parent / "own.toml"
+    path.write_text(BEAMLINE)
+    return path
+
+
 def test_folder_is_searched_for_data_and_not_for_companions(tmp_path):
     names = ["b.npy", "sub/a.hdf", "x_metadata.hdf", "qmap_S9.hdf", "e_data_000001.h5"]
     (tmp_path / "sub").mkdir()
@@ -50,6 +78,15 @@ def test_folder_is_searched_for_data_and_not_for_companions(tmp_path):
         (tmp_path / name).touch()
     found = find_files([tmp_path, tmp_path / "b.npy", tmp_path / "notes.txt"])
     assert [path.name for path in found] == ["b.npy", "a.hdf", "notes.txt"]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["pipe.h5", "pipe.npy", "pipe.bin"])
+def test_pipe_is_named_and_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    (path,) = find_files([tmp_path])
+    with pytest.raises(FileFormatError, match=f"{name} is no regular file"):
+        file_uid(path)
 
 
 def test_one_file_stands_for_a_series_of_frames(tmp_path):
@@ -227,13 +264,15 @@ class Catalog(dict[str, object]):
 class Publisher:
     def __init__(self, failure=None):
         self.failure = failure
+        self.published = []
 
     def __call__(self, _results):
         return self
 
-    def publish(self, _analysis):
+    def publish(self, analysis):
         if self.failure:
             raise self.failure
+        self.published.append(analysis)
 
 
 @pytest.fixture
@@ -252,6 +291,21 @@ def ingest(monkeypatch, tmp_path, rng, model):
     return run
 
 
+def test_settings_decide_what_is_published(
+    frames_file, beamline_file, model, monkeypatch
+):
+    publisher = Publisher()
+    monkeypatch.setattr(archive, "ResultsPublisher", publisher)
+    monkeypatch.setattr(archive, "register_file", lambda *_, **__: None)
+    config = load_beamline(beamline_file)
+    reading = FileReading(is_raw=True, partition=config.partition.path)
+    catalog = Catalog({"processed/xpcs": {}})
+    (row,) = Archive(catalog, model, reading, config=config).ingest([frames_file])
+    assert row.error is None
+    (analysis,) = publisher.published
+    assert analysis.recipe["reduction"]["correlation"]["estimator"] == "mean-of-ratios"
+
+
 def test_server_that_fails_ends_the_work_and_the_rest_is_listed(ingest):
     rows = ingest(httpx.ConnectError("refused"))
     assert [row.error for row in rows] == ["server: refused", "not tried", "not tried"]
@@ -261,10 +315,10 @@ def test_server_that_fails_ends_the_work_and_the_rest_is_listed(ingest):
 def test_map_that_cannot_be_analysed_is_one_row_and_the_rest_goes_on(
     ingest, monkeypatch
 ):
-    def analyse(path, *_, words):
+    def analyse(path, *_, **settings):
         if path.name == "b.npy":
             raise TwoTimeError("not a map")
-        return analyse_file(path, *_, words=words)
+        return analyse_file(path, *_, **settings)
 
     monkeypatch.setattr(archive, "analyse_file", analyse)
     rows = ingest()
@@ -321,3 +375,40 @@ def test_partition_of_another_shape_makes_an_invalid_result(
     summary = analyse_file(frames_file, model, reading).summary
     assert summary["label"] == "invalid"
     assert "(5, 5)" in " ".join(summary["quality"]["reasons"])
+
+
+def test_command_takes_engine_estimator_and_bins_of_a_beamline(
+    frames_file, beamline_file
+):
+    app = typer.Typer()
+    register(app)
+    given = ["classify", str(frames_file), "--raw", "--json"]
+    done = CliRunner().invoke(app, [*given, "--beamline", str(beamline_file)])
+    assert done.exit_code == 0, done.output
+    recipe = json.loads(done.stdout)["recipe"]["reduction"]
+    assert recipe["engines"] == ["numpy"]
+    assert recipe["correlation"]["estimator"] == "mean-of-ratios"
+
+
+GEOMETRY = DetectorGeometry((9.5, 9.5), 75e-6, 5.0, 1.2)
+
+
+def test_bins_tell_the_geometry_that_made_them(frames_file, model):
+    path = frames_file.parent / "qmap.hdf"
+    write_partition(path, read_partition(path), geometry=GEOMETRY)
+    reading = FileReading(is_raw=True, partition=path, frame_time=0.1)
+    analysis = analyse_file(frames_file, model, reading)
+    stored = analysis.provenance["metadata"]["geometry"]
+    assert stored["distance"] == 5.0
+    assert stored["wavelength"] == pytest.approx(1.2)
+
+
+def test_bins_that_were_turned_tell_no_geometry(tmp_path, model, speckle_counts):
+    frames = speckle_counts(120, 200, tau=15.0).reshape(120, 10, 20)
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["entry/data/data"] = frames
+    turned = QPartition(np.ones((20, 10), np.int32), [0.01], [np.nan])
+    write_partition(tmp_path / "q.hdf", turned, geometry=GEOMETRY)
+    reading = FileReading(is_raw=True, partition=tmp_path / "q.hdf", frame_time=0.1)
+    analysis = analyse_file(tmp_path / "raw.h5", model, reading)
+    assert analysis.provenance["metadata"]["geometry"] is None

@@ -110,6 +110,11 @@ def test_json_has_bins_and_ages_per_frame(capsys, aging):
     assert set(answer["by_age"][0]) >= {"age", "relaxation_rate_err", "alpha"}
 
 
+def test_json_says_how_the_answer_was_made(capsys, aging):
+    print_json(aging)
+    assert strict_json(capsys.readouterr().out)["recipe"] == aging.recipe
+
+
 def test_json_in_seconds_scales_with_the_frame_time(capsys, make):
     print_json(make(aging_map(), 0.01))
     answer = strict_json(capsys.readouterr().out)

@@ -1,6 +1,9 @@
 """Exported results, read back by the programs that they are for."""
 
 import json
+from collections import defaultdict
+from dataclasses import asdict
+from unittest.mock import MagicMock
 
 import h5py
 import numpy as np
@@ -112,6 +115,32 @@ def test_viewer_sees_the_maps(viewer, exported, analysis):
     assert shown["g2_partial"].shape == (5, N_FRAMES // 5)
 
 
+def test_viewer_shows_the_means_of_the_static_bins(
+    viewer, tmp_path, analysis, partition, partition_file
+):
+    module = pytest.importorskip("pyxpcsviewer.core.xpcs_file")
+    analysis.arrays["static_intensity"] = np.arange(1.0, partition.static_map.max() + 1)
+    export_result(analysis, tmp_path / "x_results.hdf", partition=partition_file)
+    shown = module.XpcsFile(str(tmp_path / "x_results.hdf"))
+    is_used = partition.static_map > 0
+    np.testing.assert_array_equal(shown.saxs_2d[is_used], partition.static_map[is_used])
+    assert np.isfinite(shown.saxs_2d_log).all()
+    np.testing.assert_allclose(
+        np.sort(shown.saxs_1d["Iq"][np.isfinite(shown.saxs_1d["Iq"])]),
+        analysis.arrays["static_intensity"],
+    )
+
+
+def test_viewer_draws_the_tab_of_two_times(viewer_file, analysis):
+    module = pytest.importorskip("pyxpcsviewer.gui.control.plot.twotime")
+    panes = defaultdict(MagicMock)
+    # Where the intensity is not known, the background is plain.
+    module.plot_twotime(viewer_file, panes, selection=1)
+    (drawn,) = panes["tt"].setImage.call_args.args
+    np.testing.assert_array_equal(drawn, analysis.arrays["two_time"][1])
+    assert not panes["saxs"].setImage.call_args.args[0].any()
+
+
 def test_viewer_sees_the_geometry(viewer_file, partition):
     qmap = viewer_file.qmap
     np.testing.assert_array_equal(qmap.dqmap, partition.roi_map)
@@ -174,16 +203,47 @@ def test_what_is_not_known_is_named_and_not_made_up(tmp_path, analysis):
 def test_published_partition_and_means_are_written(tmp_path, analysis, partition):
     analysis.arrays["roi_map"] = partition.roi_map
     analysis.arrays["static_map"] = partition.static_map
-    analysis.arrays["mean_frame"] = np.ones(partition.shape)
-    n_static = partition.static_map.max()
-    analysis.arrays["static_intensity"] = np.full((4, n_static), 2.0)
+    known = np.arange(1.0, partition.static_map.max() + 1)
+    analysis.arrays["static_intensity"] = known
     missing = export_result(analysis, tmp_path / "x.hdf")
-    assert missing == ["beam centre, distance, energy and pixel size"]
+    assert missing == [
+        "beam centre, distance, energy and pixel size",
+        "mean image finer than the static bins",
+    ]
     with h5py.File(tmp_path / "x.hdf") as file:
         means = file["xpcs/temporal_mean"]
-        assert means["scattering_2d"].shape == (1, *partition.shape)
-        assert means["scattering_1d"][:].tolist() == [[2.0] * n_static]
+        assert means["scattering_1d"][:].tolist() == [known.tolist()]
+        image = means["scattering_2d"][0]
+    is_used = partition.static_map > 0
+    np.testing.assert_array_equal(image[is_used], partition.static_map[is_used])
+    assert np.isnan(image[~is_used]).all()
     assert read_partition(tmp_path / "x.hdf").sha256 == partition.sha256
+
+
+HEADER = {
+    "beam_center_x": 24.0,
+    "beam_center_y": 20.0,
+    "detector_distance": 5.0,
+    "x_pixel_size": 75e-6,
+    "y_pixel_size": 75e-6,
+    "energy": GEOMETRY.energy,
+}
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [HEADER, {**HEADER, "detector_distance": 9.0, "geometry": asdict(GEOMETRY)}],
+    ids=["of the frames", "of the q-bins"],
+)
+def test_geometry_of_the_provenance_is_written(tmp_path, analysis, metadata):
+    analysis.provenance["metadata"] = metadata
+    missing = export_result(analysis, tmp_path / "x.hdf")
+    assert not any("beam centre" in line for line in missing)
+    with h5py.File(tmp_path / "x.hdf") as file:
+        qmap = file["xpcs/qmap"]
+        assert qmap["detector_distance"][()] == 5.0
+        assert (qmap["beam_center_x"][()], qmap["beam_center_y"][()]) == (24.0, 20.0)
+        assert qmap["energy"][()] == pytest.approx(GEOMETRY.energy)
 
 
 def test_selected_bins_keep_their_labels(tmp_path, analysis, partition_file):

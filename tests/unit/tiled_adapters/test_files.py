@@ -4,14 +4,12 @@ import pytest
 
 from ainerd_bluesky.errors import FileFormatError
 from tiled_adapters.files import (
-    local_path,
     member_names,
     open_hdf5,
     read_array,
     read_scalar,
     read_text,
     require_dataset,
-    require_under,
 )
 from tiled_adapters.links import foreign_part
 
@@ -141,29 +139,3 @@ def test_text_is_read(tmp_path, value, text):
     with open_hdf5(tmp_path / "x.h5") as file:
         assert read_text(file, "x") == text
         assert read_text(file, "absent") is None
-
-
-def test_path_is_judged_after_links_are_followed(tmp_path):
-    inside, outside = tmp_path / "in", tmp_path / "out"
-    inside.mkdir()
-    outside.mkdir()
-    (inside / "link").symlink_to(outside)
-    assert require_under(inside / "x", [outside, inside]) == inside / "x"
-    for path in (inside / "link/x", inside / "../out/x", outside / "x"):
-        with pytest.raises(FileFormatError, match="outside"):
-            require_under(path, [inside])
-
-
-def test_neighbour_of_the_same_beginning_is_outside(tmp_path):
-    with pytest.raises(FileFormatError, match="outside"):
-        require_under(tmp_path / "data2/x", [tmp_path / "data"])
-
-
-@pytest.mark.parametrize("uri", ["http://host/x", "/plain/path", "s3://bucket/x"])
-def test_uri_that_is_no_file_is_refused(uri):
-    with pytest.raises(FileFormatError, match="only file URIs"):
-        local_path(uri)
-
-
-def test_uri_with_escapes_is_a_path():
-    assert str(local_path("file://localhost/a%20b/../c")) == "/c"

@@ -91,6 +91,54 @@ def test_frames_tell_shape_and_masked_pixels(tmp_path):
     assert made.partition.roi_map[:, 10:].all()
 
 
+@pytest.fixture
+def master(tmp_path):
+    """An Eiger master that tells the geometry, of 12 keV."""
+    with h5py.File(tmp_path / "x_master.h5", "w") as file:
+        file["entry/data/data_000001"] = np.zeros((3, *SHAPE), "u2")
+        detector = file.create_group("entry/instrument/detector")
+        detector["beam_center_x"], detector["beam_center_y"] = 30.0, 20.0
+        detector["x_pixel_size"] = detector["y_pixel_size"] = np.float32(75e-6)
+        detector["detector_distance"] = 4.9
+        file["entry/instrument/beam/incident_wavelength"] = 1.5
+    return tmp_path / "x_master.h5"
+
+
+def test_frames_tell_the_geometry(master):
+    made = make_qmap(QmapRequest(frames=master, n_q=2))
+    assert made.geometry.beam_center == (20.0, 30.0)
+    assert made.geometry.pixel_size == pytest.approx(75e-6)
+    assert made.geometry.distance == 4.9
+    assert made.geometry.wavelength == pytest.approx(1.5)
+    assert made.conflicts == ()
+
+
+@pytest.mark.parametrize(("distance", "n_conflicts"), [(4.91, 0), (10.0, 1)])
+def test_given_value_stands_above_the_frames_and_a_conflict_is_told(
+    master, distance, n_conflicts
+):
+    made = make_qmap(QmapRequest(frames=master, distance=distance, n_q=2))
+    assert made.geometry.distance == distance
+    assert len(made.conflicts) == n_conflicts
+    assert all("distance is 10 as given" in line for line in made.conflicts)
+
+
+def test_values_that_no_detector_has_are_asked_for(master):
+    with h5py.File(master, "r+") as file:
+        file["entry/instrument/detector/detector_distance"][()] = 0.0
+        file["entry/instrument/detector/y_pixel_size"][()] = 55e-6
+    with pytest.raises(ConfigError, match="give --pixel-size --distance, or"):
+        make_qmap(QmapRequest(frames=master, n_q=2))
+
+
+def test_command_tells_what_stands_against_the_frames(tmp_path, master, app):
+    given = ["--frames", str(master), "--distance", "10", "--n-q", "2"]
+    done = CliRunner().invoke(app, ["qmap", str(tmp_path / "q.hdf"), *given])
+    assert done.exit_code == 0, done.output
+    assert "beam centre 20 30, pixel 7.5e-05 m, distance 10 m" in done.output
+    assert "differs: distance is 10 as given" in done.output.replace("\n", " ")
+
+
 @pytest.mark.parametrize("is_inverted", [False, True])
 @pytest.mark.parametrize("suffix", [".npy", ".tif", ".h5"])
 def test_mask_of_a_file_leaves_pixels_out(tmp_path, suffix, is_inverted):
@@ -199,3 +247,43 @@ def test_command_takes_energy_or_wavelength(tmp_path, app):
     done = CliRunner().invoke(app, given)
     assert done.exit_code == 2
     assert "not both" in done.output
+
+
+@pytest.fixture
+def make_from_frames(tmp_path, app):
+    """Run `ainerd qmap OUTPUT` with options, on frames in `raw.h5`."""
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file["entry/data/data"] = np.ones((3, *SHAPE), "u2")
+    given = (
+        "--beam-center 20 30 --pixel-size 75e-6 --distance 5 --wavelength 1.5 --n-q 2"
+    )
+
+    def make(output, *options):
+        frames = ["--frames", str(tmp_path / "raw.h5")]
+        arguments = ["qmap", str(output), *frames, *given.split(), *options]
+        return CliRunner().invoke(app, arguments)
+
+    return make
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]])
+@pytest.mark.parametrize("name", ["raw.h5", "link.h5"])
+def test_command_never_replaces_what_it_reads(
+    tmp_path, make_from_frames, name, options
+):
+    (tmp_path / "link.h5").hardlink_to(tmp_path / "raw.h5")
+    before = (tmp_path / "raw.h5").read_bytes()
+    done = make_from_frames(tmp_path / name, *options)
+    assert "write to another file" in str(done.exception)
+    assert (tmp_path / "raw.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["q.hdf", "q.png"])
+def test_command_replaces_a_file_only_by_force(tmp_path, make_from_frames, name):
+    (tmp_path / name).write_bytes(b"precious")
+    done = make_from_frames(tmp_path / "q.hdf")
+    assert "--force" in str(done.exception)
+    assert (tmp_path / name).read_bytes() == b"precious"
+    done = make_from_frames(tmp_path / "q.hdf", "--force")
+    assert done.exit_code == 0, done.output
+    assert read_partition(tmp_path / "q.hdf").n_q_bins == 2

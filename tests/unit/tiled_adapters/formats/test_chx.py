@@ -6,6 +6,7 @@ import pytest
 from ainerd_bluesky.errors import FileFormatError
 from tests import format_writers as writers
 from tiled_adapters.formats import EventSource, open_frames
+from tiled_adapters.geometry import known_geometry
 
 FRAMES = np.random.default_rng(1).poisson(0.3, (11, 6, 9)).astype("u2")
 FRAMES[4] = 0
@@ -38,6 +39,15 @@ def test_header_tells_time_energy_and_region(tmp_path):
         assert source.metadata["energy"] == pytest.approx(9.9987, abs=1e-3)
         assert source.metadata["row_range"] == [0, 6]
         assert source.metadata["col_range"] == [0, 9]
+
+
+def test_beam_centre_of_turned_frames_is_not_taken_for_theirs(tmp_path):
+    path = writers.write_cmp(tmp_path / "x.cmp", FRAMES)
+    with open_frames(path) as source:
+        assert source.metadata["beam_center_x"] == 12.5
+        assert set(known_geometry(source.metadata)) == {
+            "pixel_size", "distance", "wavelength",
+        }  # fmt: skip
 
 
 def test_frame_without_photons_has_no_events(tmp_path):

@@ -55,9 +55,23 @@ def test_events_give_the_reduction_of_their_frames(frames, partition, config):
     assert by_event.g2 == pytest.approx(by_frame.g2, rel=1e-12)
     assert by_event.g2_err == pytest.approx(by_frame.g2_err, rel=1e-9)
     assert np.array_equal(by_event.intensity, by_frame.intensity)
+    assert by_event.static_intensity == pytest.approx(
+        by_frame.static_intensity, nan_ok=True
+    )
     for one, other in zip(by_event.age_lags, by_frame.age_lags, strict=True):
         assert one.g2 == pytest.approx(other.g2, rel=1e-12, nan_ok=True)
     assert (by_event.recipe["kind"], by_frame.recipe["kind"]) == ("events", "frames")
+
+
+def test_static_bins_have_their_mean_intensity(frames, partition):
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=CONFIG)
+    is_good = np.arange(N_FRAMES) != 50
+    is_hot = np.zeros(frames.shape[1:], bool)
+    is_hot[7, 0] = True
+    for label in np.unique(partition.static_map[partition.roi_map > 0]):
+        is_used = (partition.static_map == label) & ~is_hot
+        mean = frames[is_good][:, is_used].mean()
+        assert reduction.static_intensity[label - 1] == pytest.approx(mean)
 
 
 @pytest.mark.parametrize("config", [CONFIG, AVERAGED], ids=["full", "averaged"])
