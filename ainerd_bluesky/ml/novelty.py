@@ -163,10 +163,8 @@ class KnownMaps:
     def _oddness(
         self, distances: NDArray[np.float64], signal_to_noise: NDArray[np.floating]
     ) -> NDArray[np.float64]:
-        """Compute by how many standard deviations distances are longer than usual.
-
-        Of logarithms, for distances of maps with much noise spread as widely as long.
-        """
+        """Compute by how many standard deviations distances are longer than usual."""
+        # Of logarithms, for distances of maps with much noise spread as widely as long.
         n_like = min(_N_LIKE, len(self.distances))
         below, above = (
             np.searchsorted(self.signal_to_noise, signal_to_noise, side)
