@@ -151,6 +151,11 @@ class Model:
         return self._latent
 
     @property
+    def known(self) -> KnownMaps:
+        """What tells what is not known."""
+        return self._known
+
+    @property
     def name(self) -> str:
         """Name of the model."""
         return str(self._card["name"])
