@@ -77,6 +77,8 @@ class FineTuned:
         How the loss went.
     n_runs, n_maps : dict of str to int
         Own runs and maps to learn from, to watch and to judge.
+    has_learned : bool
+        Whether any weight is another than the parent's.
     """
 
     parent: Model
@@ -89,6 +91,7 @@ class FineTuned:
     curves: Curves
     n_runs: dict[str, int]
     n_maps: dict[str, int]
+    has_learned: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +172,7 @@ def fine_tune(
         model, config, encoder, latent, known, figures, comparison, tuning.curves,
         {part: maps.n_runs for part, maps in parts.items()},
         {part: len(maps) for part, maps in parts.items()},
+        _differ(model.encoder, encoder),
     )  # fmt: skip
 
 
@@ -323,6 +327,11 @@ def _known(
     return model.known.with_more(
         encoder.traits(learned), encoder.traits(held_out), signal_to_noise(held_out)
     )
+
+
+def _differ(parent: DynamicsAutoencoder, encoder: DynamicsAutoencoder) -> bool:
+    before, after = (each.network_.state_dict() for each in (parent, encoder))
+    return any(not torch.equal(before[key], after[key]) for key in before)
 
 
 def _identity(model: Model, own: OwnMaps, config: FineTuningConfig) -> str:

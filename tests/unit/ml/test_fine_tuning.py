@@ -97,6 +97,21 @@ def test_the_model_in_production_and_the_normalisation_stay(tuned, model, model_
     assert all(torch.equal(before[key], after[key]) for key in frozen)
 
 
+def test_steps_that_are_too_long_teach_nothing(model, own, tuned):
+    rng = np.random.default_rng(4)
+    noise = rng.normal(1.0, 0.1, (3, len(own), 64, 64)).astype(np.float32)
+    noise += noise.swapaxes(2, 3)
+    nothing = OwnMaps(noise[0], noise[1:], own.run_uids)
+    blind = CONFIG.model_copy(update={"learning_rate": 10.0, "n_epochs": 1})
+
+    idle = fine_tune(model, nothing, blind)
+
+    assert (idle.curves.best_epoch, idle.has_learned) == (0, False)
+    before = model.encoder.network_.state_dict()
+    assert all(torch.equal(each, before[key]) for key, each in weights(idle).items())
+    assert tuned.has_learned
+
+
 def test_the_best_epoch_is_kept(tuned):
     watch = tuned.curves.watch
     assert len(watch) == len(tuned.curves.learn) + 1
