@@ -48,8 +48,9 @@ def print_analysis(analysis: Analysis, console: Console | None = None) -> None:
     console = console or Console(emoji=False)
     summary = analysis.summary
     console.print(
-        f"[bold]{escape(summary['label'])}[/]  confidence {summary['confidence']:.2f}"
-        f"  novelty {summary['novelty']:.2f}  cluster {summary['cluster']}"
+        f"[bold]{escape(summary['label'])}[/]"
+        f"  confidence {_share(summary['confidence'])}"
+        f"  novelty {_share(summary['novelty'])}  cluster {summary['cluster']}"
     )
     for reason in summary["quality"]["reasons"]:
         console.print(Text(f"  {reason}", "yellow"))
@@ -125,7 +126,7 @@ def _ingested_table(rows: Iterable[Ingested]) -> Table:
             table,
             row.path.name,
             summary["label"],
-            f"{summary['confidence']:.2f}",
+            _share(summary["confidence"]),
             _number(physics.get("relaxation_time"), " s"),
             _number(physics.get("q")),
         )
@@ -221,7 +222,7 @@ def _bin_table(analysis: Analysis) -> Table:
             str(q_bin),
             _number(bins["q"][index]),
             bins["label"][index],
-            f"{bins['confidence'][index]:.2f}",
+            _share(bins["confidence"][index]),
             *(
                 _with_error(bins[name][index], bins[f"{name}_err"][index])
                 for name in ("relaxation_rate", "alpha", "beta")
@@ -284,6 +285,10 @@ def _number(value: float | None, unit: str = "") -> str:
     if value is None or not math.isfinite(value):
         return "-"
     return f"{value:.4g}{unit}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
 def _with_error(value: float | None, error: float | None) -> str:

@@ -40,7 +40,8 @@ Progress = Callable[[str, int, int], None]
 
 _OWN = "-own."
 _UNFINISHED, _PLAN, _LOCK = "unfinished", "plan.json", ".lock"
-_CURVES = "curves.png"
+_CURVES, _RUNS = "curves.png", "runs.txt"
+_NOTHING_LEARNED = "nothing-learned"
 
 
 class Retraining(BaseModel):
@@ -68,19 +69,19 @@ class Retrained:
 
     Parameters
     ----------
-    version : ModelVersion
-        As it stands in the registry.
+    version : ModelVersion or None
+        As it stands in the registry; None if nothing was learned.
     comparison : Comparison
         With the model that was in production.
     folder : Path
-        Holds the card, the weights, the curves and the list of runs.
+        Holds the curves and the list of runs; card and weights of a version.
     was_resumed : bool
         Whether a training that had been killed was brought to its end.
     maps : OwnMapsRead
         What was read.
     """
 
-    version: ModelVersion
+    version: ModelVersion | None
     comparison: Comparison
     folder: Path
     was_resumed: bool
@@ -112,6 +113,8 @@ def retrain(
 ) -> Retrained:
     """Fine-tune the model in production on published runs and register the result.
 
+    Where no epoch helped the watched runs, and the weights are those in production,
+    nothing is registered: another version would only part old fingerprints from new.
     A training that was killed goes on where the same folder holds it and recipe and
     model in production are the same; of any other nothing is kept.
 
@@ -133,8 +136,9 @@ def retrain(
     Returns
     -------
     Retrained
-        A candidate, or in production if that was asked for and it is better. Too few
-        runs are a `ConfigError`, no model in production is a `ModelError`.
+        A candidate, or in production if that was asked for and it is better; without
+        a version if nothing was learned. Too few runs are a `ConfigError`, no model in
+        production is a `ModelError`.
     """
     folder, report = Path(folder), progress or _silent
     registry = open_registry(root, retraining.models)
@@ -156,12 +160,15 @@ def retrain(
             checkpoints=Checkpoints(unfinished / "checkpoint"),
             progress=report,
         )
-        version = _registered(registry, tuned, _about(retraining, own), folder, who)
-        if promote and tuned.comparison.outcome == "better":
-            decided_by, why = version.history[-1].who, tuned.comparison.sentence
-            version = registry.promote(version.name, version.version, decided_by, why)
-        made = _folder_of(folder, version.name, version.version)
-        _write_runs(made / "runs.txt", plan.runs)
+        version = None
+        made = _folder_of(folder, parent.name, _NOTHING_LEARNED)
+        if tuned.has_learned:
+            about = _about(retraining, own)
+            version = _registered(registry, tuned, about, folder, who, promote=promote)
+            made = _folder_of(folder, version.name, version.version)
+        made.mkdir(exist_ok=True)
+        draw_curves(tuned.curves, tuned.comparison, made / _CURVES)
+        _write_runs(made / _RUNS, plan.runs)
         shutil.rmtree(unfinished)
     return Retrained(version, tuned.comparison, made, plan.is_begun, own)
 
@@ -225,6 +232,23 @@ def _registered(
     about: dict[str, Any],
     folder: Path,
     who: str | None,
+    *,
+    promote: bool,
+) -> ModelVersion:
+    """Write the candidate and register it, and promote it if it deserves that."""
+    version = _candidate(registry, tuned, about, folder, who)
+    if not promote or tuned.comparison.outcome != "better":
+        return version
+    decided_by, why = version.history[-1].who, tuned.comparison.sentence
+    return registry.promote(version.name, version.version, decided_by, why)
+
+
+def _candidate(
+    registry: ModelRegistry,
+    tuned: FineTuned,
+    about: dict[str, Any],
+    folder: Path,
+    who: str | None,
 ) -> ModelVersion:
     """Write the candidate and register it, unless it was just before a crash."""
     name, there = tuned.parent.name, registry.versions(tuned.parent.name)
@@ -236,9 +260,7 @@ def _registered(
             shutil.rmtree(made)
             made = _folder_of(folder, name, item.version)
             save_candidate(tuned, item.version, made, about)
-            draw_curves(tuned.curves, tuned.comparison, made / _CURVES)
             return item
-    draw_curves(tuned.curves, tuned.comparison, made / _CURVES)
     return registry.register(made, who=who, why=tuned.comparison.sentence)
 
 

@@ -89,7 +89,8 @@ def train_model(
     Returns
     -------
     dict
-        Name, version and stage of the candidate, and the comparison.
+        Name, version and stage of the candidate, and the comparison; version and
+        stage are None if nothing was learned.
     """
     config = read_beamline(beamline)
     retraining = Retraining.model_validate(
@@ -106,9 +107,9 @@ def train_model(
     _report(done)
     version = done.version
     return {
-        "model": version.name,
-        "version": version.version,
-        "stage": version.stage,
+        "model": retraining.model,
+        "version": None if version is None else version.version,
+        "stage": None if version is None else version.stage,
         "comparison": done.comparison.as_dict(),
     }
 
@@ -142,13 +143,12 @@ def _reporter(artifact: UUID) -> Callable[[str, int, int], None]:
 def _report(done: Retrained) -> None:
     """Leave figures and curves on the page of the flow run."""
     version, comparison = done.version, done.comparison
-    title = f"{version.name} {version.version}: {comparison.outcome}"
-    get_run_logger().info("%s, %s. %s", title, version.stage, comparison.sentence)
-    lines = [
-        f"# {title}",
-        comparison.sentence,
-        f"It is a {version.stage}, in `{done.folder}`.",
-    ]
+    title, place = "Nothing was learned", f"Nothing was registered: `{done.folder}`."
+    if version is not None:
+        title = f"{version.name} {version.version}: {comparison.outcome}"
+        place = f"It is a {version.stage}, in `{done.folder}`."
+    get_run_logger().info("%s. %s %s", title, comparison.sentence, place)
+    lines = [f"# {title}", comparison.sentence, place]
     create_markdown_artifact(
         "\n\n".join(lines), key="ainerd-training", description=title
     )

@@ -128,7 +128,7 @@ def _retraining_class() -> "type[Retraining]":
 
 def _as_dict(done: "Retrained") -> dict[str, object]:
     return {
-        "version": done.version.as_dict(),
+        "version": None if done.version is None else done.version.as_dict(),
         "comparison": done.comparison.as_dict(),
         "folder": str(done.folder),
         "was_resumed": done.was_resumed,
@@ -150,6 +150,9 @@ def _tell(done: "Retrained") -> None:
             f"{left_out.n_too_large} too large, {left_out.n_not_chosen} to save memory"
         )
     console.print(f"wrote {escape(str(done.folder))}", soft_wrap=True)
+    if version is None:
+        console.print("nothing was learned, nothing registered: try more runs")
+        return
     name = f"{version.name} {version.version}"
     if version.stage == "production":
         console.print(f"{name} is in production", highlight=False)

@@ -1,5 +1,6 @@
 """Embeddings of the q-bins of many runs, all of one model."""
 
+import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ __all__ = [
     "read_embeddings",
     "run_summaries",
 ]
+
+logger = logging.getLogger(__name__)
 
 _READERS = 4
 _COLUMNS = {
@@ -125,6 +128,8 @@ def read_embeddings(
 ) -> EmbeddingTable:
     """Read the embeddings of all q-bins that the model was asked about.
 
+    Those that are not finite are left out, and a warning names them.
+
     Parameters
     ----------
     results : Container
@@ -185,7 +190,8 @@ def example(results: Container, reference: str) -> tuple[str, NDArray[np.float64
     Raises
     ------
     NamingError
-        If there is no such run or bin, or the model was not asked about it.
+        If there is no such run or bin, the model was not asked about it, or its
+        fingerprint is not finite.
     """
     uid, _, q_bin = reference.partition(":")
     try:
@@ -204,7 +210,14 @@ def example(results: Container, reference: str) -> tuple[str, NDArray[np.float64
     weights = _weights(bins, q_bin, whole_uid)
     sha256 = str(run.metadata["model"]["sha256"])
     name = f"{whole_uid}:{q_bin}" if q_bin else whole_uid
-    return name, np.asarray(weights @ Z, np.float64), sha256
+    # What does not count may hold anything.
+    counted = np.where(weights[:, None] > 0, Z, 0)
+    z = np.asarray(weights @ counted, np.float64)
+    if not np.isfinite(z).all():
+        raise NamingError(
+            f"the fingerprint of {name} is not finite: choose another example"
+        )
+    return name, z, sha256
 
 
 def _weights(bins: pd.DataFrame, q_bin: str, uid: str) -> NDArray[np.float64]:
@@ -227,7 +240,16 @@ def _read(
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
     node = results[run.run_uid, run.key]
     bins = node["bins"].read()
-    is_valid = (bins["label"] != "invalid").to_numpy()
+    Z = node["embedding"].read()
+    is_asked = (bins["label"] != "invalid").to_numpy()
+    is_valid = is_asked & np.isfinite(Z).all(axis=1)
+    if n_bad := int((is_asked & ~is_valid).sum()):
+        logger.warning(
+            "left out, for their fingerprints are not finite: %d q-bins of run %s; "
+            "process it again",
+            n_bad,
+            run.run_uid,
+        )
     kept = bins.loc[is_valid, ["q_bin", "label"]].reset_index(drop=True)
     kept.insert(0, "run_uid", run.run_uid)
-    return node["embedding"].read()[is_valid], kept
+    return Z[is_valid], kept

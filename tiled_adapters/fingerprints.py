@@ -1,5 +1,6 @@
 """Fingerprints of runs, as a server has them, and the runs most like one run."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ __all__ = [
     "nearest_runs",
     "read_fingerprints",
 ]
+
+logger = logging.getLogger(__name__)
 
 _COLUMNS = {
     "run_uid": "run_uid",
@@ -87,7 +90,8 @@ def read_fingerprints(
     """Read all fingerprints of one model.
 
     They are kept in a file, so that the next time only new ones are fetched. Where the
-    file does not agree with the server on their number, all are fetched again.
+    file does not agree with the server on their number, all are fetched again. Those
+    that are not finite are left out, and a warning names their runs.
 
     Parameters
     ----------
@@ -109,18 +113,8 @@ def read_fingerprints(
     """
     found = comparable(results.new_variation(queries=[]), model_sha256)
     path = FingerprintTable.path(results.uri, model_sha256, folder)
-    known = None if is_fresh else FingerprintTable.load(path, model_sha256)
-    if known is not None and len(known) > 0:
-        since = float(known.published.max()) - _OVERLAP
-        recent = found.search(Comparison("ge", "published", since))
-        table = known.updated(_fetch(recent, model_sha256, None))
-        if len(table) == len(found):
-            if table is not known:
-                table.save(path)
-            return table
-    table = _fetch(found, model_sha256, progress)
-    table.save(path)
-    return table
+    table = _current(found, path, model_sha256, progress, is_fresh=is_fresh)
+    return _finite(table)
 
 
 def nearest_runs(
@@ -191,6 +185,10 @@ def _fingerprint_of(summary: Mapping[str, Any]) -> Sequence[float]:
     """Return the fingerprint of a run, or say why it has none."""
     uid, fingerprint = summary["run_uid"], summary.get("fingerprint")
     if fingerprint is not None:
+        if not np.isfinite(np.array(fingerprint, np.float64)).all():
+            raise FingerprintError(
+                f"run {uid} has a fingerprint that is not finite: process it again"
+            )
         return list(fingerprint)
     if summary.get("status") != "complete":
         raise FingerprintError(f"run {uid} has no result yet: wait for it")
@@ -253,6 +251,42 @@ def _parts(found: Container, uids: Sequence[str]) -> list[Container]:
         found.search(In("run_uid", list(uids[start : start + UIDS_AT_ONCE])))
         for start in range(0, len(uids), UIDS_AT_ONCE)
     ]
+
+
+def _current(
+    found: Container,
+    path: Path,
+    model_sha256: str,
+    progress: Progress | None,
+    *,
+    is_fresh: bool,
+) -> FingerprintTable:
+    """Return the fingerprints that a server has, and keep them in a file."""
+    known = None if is_fresh else FingerprintTable.load(path, model_sha256)
+    if known is not None and len(known) > 0:
+        since = float(known.published.max()) - _OVERLAP
+        recent = found.search(Comparison("ge", "published", since))
+        table = known.updated(_fetch(recent, model_sha256, None))
+        if len(table) == len(found):
+            if table is not known:
+                table.save(path)
+            return table
+    table = _fetch(found, model_sha256, progress)
+    table.save(path)
+    return table
+
+
+def _finite(table: FingerprintTable) -> FingerprintTable:
+    """Leave out fingerprints that nothing can be compared with, and name their runs."""
+    is_bad = ~np.isfinite(table.Z).all(axis=1)
+    if not is_bad.any():
+        return table
+    uids = table.run_uids[is_bad].tolist()
+    logger.warning(
+        "left out, for their fingerprints are not finite: %s; process these runs again",
+        ", ".join(uids),
+    )
+    return table.without(uids)
 
 
 def _fetch(

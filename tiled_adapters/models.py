@@ -126,9 +126,11 @@ class ModelRegistry:
         Raises
         ------
         ConfigError
-            If a model cannot begin in that stage or be called so. A folder without a
-            sound model, or a version that is taken by another one, is a `ModelError`.
+            If a model cannot begin in that stage or be called so, or there is no
+            reason. A folder without a sound model, or a version that is taken by
+            another one, is a `ModelError`.
         """
+        _require_reason(why)
         if stage not in {"candidate", "production"}:
             raise ConfigError(
                 f"a model begins as 'candidate' or 'production', not as {stage!r}"
@@ -157,21 +159,22 @@ class ModelRegistry:
         name : str
             Of the model.
         version : str
-            To be used from now on; nothing changes if it is already.
+            To be used from now on; if it is already, nothing is decided, and stages
+            that a crash has left behind are brought up to date.
         who : str
             Who decides so.
         why : str
-            Reason in plain words.
+            Reason in plain words; a `ConfigError` if it is empty.
 
         Returns
         -------
         ModelVersion
             Now in production; a `ModelError` if it is not there.
         """
+        _require_reason(why)
         state = self._state(name)
-        chosen = state.version(version)
-        if chosen is state.production:
-            return chosen
+        if state.version(version) is state.production:
+            return keep_stages(self._node(name)).version(version)
         return self._decide(name, Decision(version, "promote", who, now(), why))
 
     def rollback(self, name: str, who: str, why: str) -> ModelVersion:
@@ -186,7 +189,7 @@ class ModelRegistry:
         who : str
             Who decides so.
         why : str
-            Reason in plain words.
+            Reason in plain words; a `ConfigError` if it is empty.
 
         Returns
         -------
@@ -198,6 +201,7 @@ class ModelRegistry:
         ModelError
             If none is in production, or none was before.
         """
+        _require_reason(why)
         state = self._state(name)
         current, before = _require_production(name, state), state.before
         if before is None:
@@ -221,7 +225,7 @@ class ModelRegistry:
         who : str
             Who decides so.
         why : str
-            Reason in plain words.
+            Reason in plain words; a `ConfigError` if it is empty.
 
         Returns
         -------
@@ -233,6 +237,7 @@ class ModelRegistry:
         ModelError
             If it is in production, or not there.
         """
+        _require_reason(why)
         if self.version(name, version).stage == "production":
             raise ModelError(
                 f"{name} {version} is in production: promote another version, or "
@@ -327,6 +332,11 @@ def open_registry(root: Container, path: str = "processed/models") -> ModelRegis
             f"{root.uri} has no {path!r}: correct the path, or make it with "
             "`tiled_adapters.server.initialise`"
         ) from error
+
+
+def _require_reason(why: str) -> None:
+    if not why.strip():
+        raise ConfigError(f"why must hold a reason, got {why!r}: the history keeps it")
 
 
 def _require_production(name: str, state: ModelState) -> ModelVersion:

@@ -17,6 +17,9 @@ from ainerd_bluesky.xpcs.quality.map_quality import check_map
 __all__ = ["Encoder", "LatentClassifier", "Model"]
 
 _MOST_MISSING = 0.5
+_NOT_FINITE = Quality.refusal(
+    "not-finite", "the model's answer about the map is not finite"
+)
 
 Floats = NDArray[np.float32]
 
@@ -148,6 +151,11 @@ class Model:
         return self._latent
 
     @property
+    def known(self) -> KnownMaps:
+        """What tells what is not known."""
+        return self._known
+
+    @property
     def name(self) -> str:
         """Name of the model."""
         return str(self._card["name"])
@@ -206,7 +214,8 @@ class Model:
         Returns
         -------
         list of Classification
-            One for each map; a refused map is `invalid` and has reasons, no class.
+            One for each map; a refused map is `invalid` and has reasons, no class. So
+            is one about which the model gives no finite answer.
         """
         each = as_maps(maps)
         # How much of a map may be missing is the beamline's to say, before this.
@@ -249,6 +258,10 @@ class Model:
                 novelty=float(novelty),
                 embedding=z,
                 quality=quality,
+            )
+            if np.isfinite([*z, *row, novelty]).all()
+            else Classification.refused(
+                quality.merge(_NOT_FINITE), self._latent.n_components
             )
             for z, row, cluster, novelty, quality in zip(*columns, strict=True)
         ]

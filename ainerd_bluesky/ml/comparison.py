@@ -9,7 +9,9 @@ from scipy.stats import t as student_t
 
 from ainerd_bluesky.ml.classifier import Encoder, LatentClassifier
 from ainerd_bluesky.ml.halves import OwnMaps
+from ainerd_bluesky.ml.map_features import signal_to_noise
 from ainerd_bluesky.ml.neighbours import NearestFingerprints
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.ml.simulated_maps import MapSet
 
 __all__ = ["Comparison", "Described", "Figure", "Outcome", "compare", "half_error"]
@@ -21,6 +23,9 @@ _CONFIDENCE = 0.95
 # What a person would not notice, of the figure in production.
 _MOST_FORGOTTEN = 0.05
 _MOST_FALLEN = 0.005
+_MOST_ALARMS = 0.01
+# Novelty above this is an alarm: of known maps one in a hundred has it.
+_NOVEL = 0.99
 
 
 class Described(Protocol):
@@ -34,6 +39,11 @@ class Described(Protocol):
     @property
     def latent(self) -> LatentClassifier:
         """What it knows about them."""
+        ...
+
+    @property
+    def known(self) -> KnownMaps:
+        """By what it tells what it does not know."""
         ...
 
 
@@ -176,6 +186,8 @@ def compare(
     models = production, candidate
     errors = [_run_means(_half_errors(each.encoder, own), own) for each in models]
     found = [_run_means(_is_found(each.encoder, own), own) for each in models]
+    alarms = [_run_means(_is_novel(each, own.whole), own) for each in models]
+    false_alarms = [_is_novel(each, simulated.samples) for each in models]
     rebuilt = [_clean_errors(each.encoder, simulated) for each in models]
     is_right = [
         (_labels(each, simulated.samples) == simulated.labels).astype(float)
@@ -187,6 +199,7 @@ def compare(
         own=(
             _figure("reconstruction error", errors),
             _figure("nearest map of the same run", found, is_higher_better=True),
+            _figure("false alarms of novelty", alarms, tolerance=_MOST_ALARMS),
         ),
         simulated=(
             _figure(
@@ -197,6 +210,11 @@ def compare(
             ),
             _figure(
                 "reconstruction error, simulated maps", rebuilt, tolerance=forgotten
+            ),
+            _figure(
+                "false alarms of novelty, simulated maps",
+                false_alarms,
+                tolerance=_MOST_ALARMS,
             ),
         ),
         agreement=float((said[0] == said[1]).mean()),
@@ -250,6 +268,13 @@ def _is_found(encoder: Encoder, own: OwnMaps) -> NDArray[np.float64]:
     runs, there = own.runs, NearestFingerprints(second)
     nearest = [int(there.query(z, 1).index[0]) for z in first]
     return np.asarray(runs[nearest] == runs, float)
+
+
+def _is_novel(model: Described, samples: Floats) -> NDArray[np.float64]:
+    traits = model.encoder.traits(samples)
+    return np.asarray(
+        model.known.novelty(traits, signal_to_noise(samples)) > _NOVEL, float
+    )
 
 
 def _run_means(values: NDArray[np.float64], own: OwnMaps) -> NDArray[np.float64]:

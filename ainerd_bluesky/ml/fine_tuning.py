@@ -68,7 +68,7 @@ class FineTuned:
     latent : LatentClassifier
         Calibrated.
     known : KnownMaps
-        Own ones among them.
+        Those of the parent, and own ones.
     figures : dict
         Measured on simulated maps that nothing was learned from.
     comparison : Comparison
@@ -77,6 +77,8 @@ class FineTuned:
         How the loss went.
     n_runs, n_maps : dict of str to int
         Own runs and maps to learn from, to watch and to judge.
+    has_learned : bool
+        Whether any weight is another than the parent's.
     """
 
     parent: Model
@@ -89,6 +91,7 @@ class FineTuned:
     curves: Curves
     n_runs: dict[str, int]
     n_maps: dict[str, int]
+    has_learned: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +114,8 @@ def fine_tune(
     Both halves of a map shall have one fingerprint, far from those of other runs, and
     one word. Fresh simulated maps shall keep the fingerprints that they had, and their
     words. Where it helps the watched runs, the maps of which others are made again are
-    drawn anew from own and simulated ones. The normalisation of features stays.
+    drawn anew from own and simulated ones. The normalisation of features stays, and so
+    do the traits: what the model knew it goes on to know, beside own maps.
 
     Parameters
     ----------
@@ -157,7 +161,7 @@ def fine_tune(
         tuning = Tuning(encoder.network_, *lessons, config)
         _advance(tuning, checkpoints, identity, config.n_epochs, report)
         latent = _latent(model, encoder, simulated, config)
-        known = _known(encoder, simulated, parts)
+        known = _known(model, encoder, parts)
         test = simulated.test
         described = encoder.transform(test.samples), encoder.scores(test.samples)
         figures = measure(latent, *described, test.labels, test.signal_to_noise)
@@ -168,6 +172,7 @@ def fine_tune(
         model, config, encoder, latent, known, figures, comparison, tuning.curves,
         {part: maps.n_runs for part, maps in parts.items()},
         {part: len(maps) for part, maps in parts.items()},
+        _differ(model.encoder, encoder),
     )  # fmt: skip
 
 
@@ -315,18 +320,18 @@ def _latent(
 
 
 def _known(
-    encoder: DynamicsAutoencoder, simulated: _Simulated, parts: dict[Part, OwnMaps]
+    model: Model, encoder: DynamicsAutoencoder, parts: dict[Part, OwnMaps]
 ) -> KnownMaps:
-    """Know own maps as well as simulated ones."""
-    views = simulated.scenes.samples.transpose(1, 0, 2, 3)
-    learned = np.concatenate([*views, parts["learn"].whole])
-    # Own maps count as much as simulated ones, however few they are.
-    n_calibrate, watched = len(simulated.calibrate.samples), parts["watch"].whole
-    own = watched[np.arange(max(n_calibrate, len(watched))) % len(watched)]
-    held_out = np.concatenate([simulated.calibrate.samples, own])
-    return KnownMaps.fit(
+    """Know own maps beside all that the model knows: traits are what they were."""
+    learned, held_out = parts["learn"].whole, parts["watch"].whole
+    return model.known.with_more(
         encoder.traits(learned), encoder.traits(held_out), signal_to_noise(held_out)
     )
+
+
+def _differ(parent: DynamicsAutoencoder, encoder: DynamicsAutoencoder) -> bool:
+    before, after = (each.network_.state_dict() for each in (parent, encoder))
+    return any(not torch.equal(before[key], after[key]) for key in before)
 
 
 def _identity(model: Model, own: OwnMaps, config: FineTuningConfig) -> str:

@@ -80,7 +80,8 @@ def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float3
     Both halves are averaged, the shot-noise diagonal is replaced by its neighbours,
     and an entry beyond all its neighbours is brought back to them. Values keep their
     meaning: no contrast stays 1. Entries that are not finite (dark frames) have no
-    weight.
+    weight: missing frames at the ends are cut off, and what wider gaps leave empty gets
+    the mean of what is known at the same delay.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float3
     Raises
     ------
     TwoTimeError
-        If the map is not square, too small or nowhere finite.
+        If the map is not square, too small, or nowhere finite off its diagonal.
     """
     values = np.asarray(two_time, np.float32)
     if values.ndim != 2 or values.shape[0] != values.shape[1]:
@@ -105,11 +106,17 @@ def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float3
     n_frames = len(values)
     if n_frames < MIN_FRAMES:
         raise TwoTimeError(f"two_time has {n_frames} frames, needs {MIN_FRAMES}")
-    if not np.isfinite(values).any():
-        raise TwoTimeError(f"two_time of {n_frames} frames has no finite value")
+    is_known = np.isfinite(values) & ~np.eye(n_frames, dtype=bool)
+    if not is_known.any():
+        raise TwoTimeError(
+            f"two_time of {n_frames} frames has no finite value off its diagonal"
+        )
 
-    smooth = _without_outliers(_without_shot_noise(_symmetric(values)))
-    weights = area_weights(n_frames, size)
+    known = np.flatnonzero(is_known.any(axis=0) | is_known.any(axis=1))
+    measured = slice(known[0], known[-1] + 1)
+    values = _symmetric(values)[measured, measured]
+    smooth = _without_outliers(_without_shot_noise(values))
+    weights = area_weights(len(smooth), size)
     sample = _averaged(smooth, weights)
     return np.ascontiguousarray(0.5 * (sample + sample.T))
 
@@ -154,12 +161,21 @@ def _of_neighbours(padded: NDArray[np.float32], extreme: np.ufunc) -> Floats:
 def _averaged(
     values: NDArray[np.float32], weights: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Average what is finite; a sample entry without any gets the median."""
+    """Average what is finite; an entry without any gets the mean at its delay."""
     is_finite = np.isfinite(values)
     if is_finite.all():
         return np.asarray(weights @ values @ weights.T)
     total = weights @ np.where(is_finite, values, np.float32(0)) @ weights.T
     share = weights @ is_finite.astype(np.float32) @ weights.T
-    median = np.median(values[is_finite])
     filled = total / np.maximum(share, np.float32(1e-6))
-    return np.where(share > 1e-3, filled, median).astype(np.float32)
+    return _filled(filled, share > 1e-3).astype(np.float32)
+
+
+def _filled(sample: Floats, is_known: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Give unknown entries the mean at their delay: any other value draws a block."""
+    delays = np.abs(np.subtract.outer(np.arange(len(sample)), np.arange(len(sample))))
+    n_known = np.bincount(delays[is_known], minlength=len(sample))
+    total = np.bincount(delays[is_known], sample[is_known], minlength=len(sample))
+    there = np.flatnonzero(n_known)
+    means = np.interp(delays, there, total[there] / n_known[there])
+    return np.where(is_known, sample, means)

@@ -106,6 +106,11 @@ class DynamicsNetwork(nn.Module):
         prepared: Tensor = self.norm(inputs)
         return prepared
 
+    @property
+    def of_traits(self) -> nn.Module:
+        """What makes the traits: as long as it stays, so does what is known."""
+        return self.head[:2]
+
     def traits(self, inputs: Tensor) -> Tensor:
         """Compute what the class head looks at first, and what passes of it.
 
@@ -120,7 +125,7 @@ class DynamicsNetwork(nn.Module):
             Both of length one. Words decided what is worth looking at, yet none is
             told here: what is like nothing known stays so.
         """
-        seen = self.head[:2](inputs)
+        seen = self.of_traits(inputs)
         both = [nn.functional.normalize(each, dim=1) for each in (seen, seen.relu())]
         return torch.cat(both, dim=1)
 

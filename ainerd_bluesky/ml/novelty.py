@@ -105,6 +105,42 @@ class KnownMaps:
         distances = known.distances_of(held_out[order]).astype(np.float32)
         return replace(known, distances=distances)
 
+    def with_more(
+        self, learned: Floats, held_out: Floats, signal_to_noise: NDArray[np.floating]
+    ) -> "KnownMaps":
+        """Know some more maps beside all that are known.
+
+        Parameters
+        ----------
+        learned : ndarray of shape (n_learned, n_traits)
+            Traits, by the same encoder, of maps to be known.
+        held_out : ndarray of shape (n_held_out, n_traits)
+            Traits of others of their kind.
+        signal_to_noise : ndarray of shape (n_held_out,)
+            Of these.
+
+        Returns
+        -------
+        KnownMaps
+            What was measured before stays; maps that come again count once.
+        """
+        places = np.round((learned - self.mean) @ self.axes / self.steps)
+        # What lies beyond all that was known stays at its edge: steps are kept short.
+        places = np.clip(places, -_MOST_STEPS, _MOST_STEPS).astype(np.int8)
+        known = replace(
+            self, places=np.unique(np.concatenate([self.places, places]), axis=0)
+        )
+        added = np.asarray(signal_to_noise, np.float32)
+        is_kept = ~np.isin(self.signal_to_noise, added)
+        distances = known.distances_of(held_out).astype(np.float32)
+        ratios = np.concatenate([self.signal_to_noise[is_kept], added])
+        order = np.argsort(ratios, kind="stable")
+        return replace(
+            known,
+            signal_to_noise=ratios[order],
+            distances=np.concatenate([self.distances[is_kept], distances])[order],
+        )
+
     def distances_of(self, traits: Floats) -> NDArray[np.float64]:
         """Compute how far maps lie from what is known.
 

@@ -10,6 +10,8 @@ from ainerd_bluesky.ml.tuning import Curves
 
 __all__ = ["draw_curves"]
 
+_LEAST_SHARE = 0.01
+
 _COLOURS: dict[Outcome, str] = {
     "better": "tab:green",
     "worse": "tab:red",
@@ -48,7 +50,8 @@ def _draw_losses(axes: Axes, curves: Curves) -> None:
 def _draw_changes(axes: Axes, comparison: Comparison) -> None:
     figures = (*comparison.own, *comparison.simulated)
     for place, figure in enumerate(figures):
-        scale = 100 / max(abs(figure.production), 1e-12)
+        # A share may have been nothing, which no percentage of it exceeds.
+        scale = 100 / max(abs(figure.production), _LEAST_SHARE)
         axes.errorbar(
             scale * (figure.candidate - figure.production),
             place,

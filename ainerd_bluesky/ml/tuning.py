@@ -166,7 +166,7 @@ class Tuning:
 
     The network stays in evaluation mode: normalisations keep what they have learned of
     all maps, and nothing is left to chance but order, noise and offsets, which follow
-    from the seed and the number of the epoch.
+    from the seed and the number of the epoch. What makes the traits stays too.
 
     Parameters
     ----------
@@ -189,7 +189,9 @@ class Tuning:
         self._teacher = copy.deepcopy(network).requires_grad_(requires_grad=False)
         self._learn, self._watch = learn, watch.spread(_MOST_WATCHED)
         self._config = config
-        self._optimizer = torch.optim.Adam(network.parameters(), config.learning_rate)
+        kept = set(network.of_traits.parameters())
+        learning = [each for each in network.parameters() if each not in kept]
+        self._optimizer = torch.optim.Adam(learning, config.learning_rate)
         self._best = _copied(network.state_dict())
         self._curves = Curves((), (self._watched(),), 0)
 

@@ -234,6 +234,23 @@ def test_embeddings_are_those_of_valid_bins_of_one_model(own_place, model):
     ]
 
 
+def test_embeddings_that_are_not_finite_are_left_out_and_named(
+    own_place, model, caplog
+):
+    one = analysis(model, 0, 0)
+    one.arrays["embedding"][1, 3] = np.nan
+    ResultsPublisher(own_place.results).publish(one)
+
+    table = read_embeddings(own_place.results, run_summaries(own_place.results))
+
+    assert table.bins["q_bin"].tolist() == [2]
+    np.testing.assert_array_equal(table.Z, one.arrays["embedding"][:1])
+    assert f"1 q-bins of run {one.run_uid}; process it again" in caplog.text
+    assert np.isfinite(example(own_place.results, f"{one.run_uid}:2")[1]).all()
+    with pytest.raises(NamingError, match=f"{one.run_uid}:5 is not finite"):
+        example(own_place.results, f"{one.run_uid}:5")
+
+
 @pytest.mark.parametrize(
     ("q_bin", "weights"), [("", [0.75, 0.25]), (":2", [1, 0]), (":5", [0, 1])]
 )

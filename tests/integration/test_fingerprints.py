@@ -121,6 +121,21 @@ def test_run_without_a_fingerprint_says_why(results, publish, summary, message):
         results.similar_to(uid)
 
 
+def test_fingerprints_that_are_not_finite_are_left_out_and_named(
+    results, publish, caplog
+):
+    first, second = publish([0.0, 1.0]), publish([3.0, 1.0])
+    bad = publish([None, 1.0])
+    for _ in range(2):  # fetched, then from the file
+        caplog.clear()
+        table = read_fingerprints(results, publish.sha256)
+        assert sorted(table.run_uids) == sorted([first, second])
+        assert f"not finite: {bad}; process" in caplog.text
+    assert results.similar_to(first)["run_uid"].tolist() == [second]
+    with pytest.raises(FingerprintError, match=f"run {bad} has a fingerprint that"):
+        results.similar_to(bad)
+
+
 def test_unknown_run_is_a_key_error(results):
     with pytest.raises(KeyError, match="nobody-at-all"):
         results.similar_to("nobody-at-all")

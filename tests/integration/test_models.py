@@ -231,6 +231,50 @@ def test_a_crash_while_promoting_leaves_the_old_or_the_new_version(
     assert registry.production(name).version == expected
 
 
+def test_promoting_again_brings_stages_up_to_date_that_a_crash_left_behind(
+    registry, register, name, monkeypatch, catalog
+):
+    def crash(*_):
+        raise ConnectionResetError("crash")
+
+    register("1.0", "1.1")
+    registry.promote(name, "1.0", "ann", "the first")
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "keep_stages", crash)
+        with pytest.raises(ConnectionResetError):
+            registry.promote(name, "1.1", "ann", "better")
+
+    again = registry.promote(name, "1.1", "ann", "once more")
+
+    assert [change.why for change in again.history[1:]] == ["better"]
+    node = catalog["processed/models", name]
+    found = {version: node[version].metadata["stage"] for version in ("1.0", "1.1")}
+    assert found == {"1.0": "retired", "1.1": "production"}
+
+
+@pytest.mark.parametrize("why", ["", " "])
+@pytest.mark.parametrize(
+    ("action", "version"),
+    [("promote", ["1.0"]), ("promote", ["1.1"]), ("rollback", []), ("retire", ["1.1"])],
+    ids=["promoted", "promote", "rollback", "retire"],
+)
+def test_a_decision_without_a_reason_is_refused(
+    registry, register, name, action, version, why
+):
+    register("1.0", "1.1")
+    registry.promote(name, "1.0", "ann", "the first")
+    before = registry.versions(name)
+    with pytest.raises(ConfigError, match="why must hold a reason, got '"):
+        getattr(registry, action)(name, *version, "ann", why)
+    assert registry.versions(name) == before
+
+
+def test_a_model_without_a_reason_is_not_registered(registry, make_model, name):
+    with pytest.raises(ConfigError, match="why must hold a reason, got ''"):
+        registry.register(make_model(), why="")
+    assert name not in registry.names()
+
+
 def test_a_crash_while_registering_is_made_good(
     registry, make_model, name, monkeypatch, catalog
 ):

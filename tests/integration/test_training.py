@@ -124,13 +124,14 @@ def tuned_as(trained, monkeypatch):
     """Let a training of a model end at once, with a verdict."""
     done, first = trained
 
-    def pretend(outcome, model_name):
+    def pretend(outcome, model_name, *, has_learned=True):
         gain = {"better": 1.0, "worse": -1.0, "no different": 0.0}[outcome]
         figure = Figure("agreement", 1.0, 1.0 + gain, 0.1, 3, is_higher_better=True)
         tuned = replace(
             first,
             parent=Model(None, None, None, {**first.parent.card, "name": model_name}),
             comparison=Comparison((figure,), (), 0.9, 3, 3),
+            has_learned=has_learned,
         )
         monkeypatch.setattr(retraining, "read_own_maps", lambda *_, **__: done.maps)
         monkeypatch.setattr(retraining, "fine_tune", lambda *_, **__: tuned)
@@ -194,6 +195,26 @@ def test_the_same_weights_are_not_registered_twice(
         f"{name}-{OWN_VERSION}"
     ]
     assert len(open_registry(catalog).versions(name)) == 2
+
+
+def test_a_training_that_learned_nothing_registers_nothing(
+    catalog, sample, register, tuned_as, tiled_server, environment, tmp_path
+):
+    name = register()
+    tuned_as("better", name, has_learned=False)
+    app = typer.Typer()
+    register_training_commands(app)
+    given = arguments(f"sample={sample}", name, tmp_path, tiled_server.uri)
+    for options in ([], ["--promote"]):
+        done = CliRunner().invoke(app, [*given, *options], env=environment)
+        assert done.exit_code == 0
+        assert "nothing was learned, nothing registered" in done.stdout
+    told = CliRunner().invoke(app, [*given, "--json"], env=environment)
+    assert json.loads(told.stdout)["version"] is None
+    made = tmp_path / f"{name}-nothing-learned"
+    assert sorted(path.name for path in made.iterdir()) == ["curves.png", "runs.txt"]
+    (only,) = open_registry(catalog).versions(name)
+    assert (only.version, only.stage) == (VERSION, "production")
 
 
 @pytest.mark.parametrize(

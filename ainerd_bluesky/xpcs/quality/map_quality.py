@@ -21,6 +21,8 @@ _EVENT_SHARE = 0.5
 _ASYMMETRY = 0.01
 # A few units in the last place of float32.
 _FLAT = 1e-6
+# Correlations are about 1; float32 holds sums of squares of what lies in between.
+_SMALLEST, _LARGEST = 1e-15, 1e15
 
 
 def check_map(
@@ -39,10 +41,11 @@ def check_map(
     Returns
     -------
     Quality
-        Not ok with `not-square`, `not-numbers`, `too-small`, `nan`, `constant`,
-        `asymmetric`, `blank` (rows of zeros between others), `saturated` (many elements
-        at one upper limit) or `single-event` (one frame holds most of the variation);
-        with the remark `missing-frames` where a few rows are nan.
+        Not ok with `not-square`, `not-numbers`, `too-small`, `nan`, `out-of-range`
+        (values that float32 cannot square), `constant`, `asymmetric`, `blank` (rows of
+        zeros between others), `saturated` (many elements at one upper limit) or
+        `single-event` (one frame holds most of the variation); with the remark
+        `missing-frames` where a few rows are nan.
     """
     two_time = np.asarray(two_time)
     if two_time.ndim != 2 or two_time.shape[0] != two_time.shape[1]:
@@ -113,6 +116,13 @@ def signal_to_noise(two_time: NDArray[np.floating]) -> float:
 def _map_refusals(values: NDArray[np.float64]) -> Iterator[Quality]:
     """Yield what is wrong with a map that is finite off its nan diagonal."""
     off = values[~np.eye(len(values), dtype=bool)]
+    largest = float(np.abs(off).max())
+    if largest > _LARGEST or 0 < largest < _SMALLEST:
+        yield Quality.refusal(
+            "out-of-range",
+            f"the largest element is {largest:.3g}, a map lies between "
+            f"{_SMALLEST:g} and {_LARGEST:g}: scale it to the baseline 1",
+        )
     spread = float(off.std())
     if spread <= _FLAT * abs(float(off.mean())):
         yield Quality.refusal(

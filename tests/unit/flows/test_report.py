@@ -231,6 +231,15 @@ def test_table_of_q_bins_fits_a_terminal(long_numbers, capsys):
         assert rows[str(number)] == ["0.01234", label, "0.50", *fits]
 
 
+def test_confidence_that_is_not_known_is_a_dash(aging, capsys):
+    unknown = {"confidence": None, "novelty": None}
+    print_analysis(replace(aging, summary=aging.summary | unknown))
+    print_ingested([ingested("a.npy", **unknown)], 1)
+    printed = capsys.readouterr().out
+    assert "confidence -  novelty -" in printed
+    assert "│ a.npy │ aging │ -          │" in printed
+
+
 @pytest.mark.parametrize("columns", ["40", "80"])
 def test_labels_are_never_broken(long_numbers, capsys, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", columns)

@@ -99,6 +99,35 @@ def test_refused_map_is_never_classed(model, two_time, flag):
     assert answer.probabilities == {}
 
 
+class Spoilt(MeanAndSpread):
+    """Its answers about high maps are not finite, one part at a time."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def spoilt(self, part, values, X):
+        is_high = X.max(axis=(1, 2)) > 2
+        return np.where(is_high[:, None] & (part == self.part), np.nan, values)
+
+    def transform(self, X):
+        return self.spoilt("transform", super().transform(X), X)
+
+    def scores(self, X):
+        return self.spoilt("scores", super().scores(X), X)
+
+
+@pytest.mark.parametrize("part", ["transform", "scores"])
+def test_answer_that_is_not_finite_is_refused(part):
+    model = Model(Spoilt(part), LATENT, KNOWN, CARD)
+
+    low, high = model.classify([correlation(64), correlation(64, 2.0)])
+
+    assert (low.label, low.quality.ok) == ("wild", True)
+    assert (high.label, high.confidence, high.probabilities) == ("invalid", 1.0, {})
+    assert high.quality.flags == ("not-finite",)
+    assert np.isfinite([*high.embedding, high.novelty]).all()
+
+
 def test_refused_maps_do_not_shift_the_others(model):
     maps = [correlation(20), correlation(64), np.ones((3, 4)), correlation(80, 2.0)]
 

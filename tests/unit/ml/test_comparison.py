@@ -7,6 +7,7 @@ import pytest
 
 from ainerd_bluesky.ml.comparison import Comparison, Figure, compare, half_error
 from ainerd_bluesky.ml.halves import OwnMaps
+from ainerd_bluesky.ml.novelty import KnownMaps
 from ainerd_bluesky.ml.simulated_maps import MapSet
 
 CLASSES = ("aging", "static")
@@ -16,8 +17,9 @@ N_RUNS = 12
 class Encoder:
     """Knows each map by the number in its corner; it blurs and errs as told."""
 
-    def __init__(self, *, blur=0.0, n_wrong=0, is_lost=False):
+    def __init__(self, *, blur=0.0, n_wrong=0, n_odd=0, is_lost=False):
         self.blur, self.n_wrong, self.is_lost = blur, n_wrong, is_lost
+        self.n_odd = n_odd
 
     def transform(self, X):
         numbers = X[:, :1, 0].astype(np.float32)
@@ -27,6 +29,9 @@ class Encoder:
         is_first = np.arange(len(X)) % 2 == 0
         is_first[: self.n_wrong] ^= True
         return np.stack([is_first, ~is_first], axis=1).astype(np.float32)
+
+    def traits(self, X):
+        return (np.arange(len(X)) < self.n_odd)[:, None].astype(np.float32)
 
     def reconstruct(self, X):
         rest = X - X.mean(axis=(1, 2), keepdims=True)
@@ -38,15 +43,27 @@ class Latent:
     classes: tuple[str, ...] = CLASSES
 
 
+# Held-out maps lie within 0.1 of the one known place; an odd map is 1 away.
+KNOWN = KnownMaps(
+    mean=np.zeros(1, np.float32),
+    axes=np.ones((1, 1), np.float32),
+    places=np.zeros((1, 1), np.int8),
+    steps=np.ones(1, np.float32),
+    signal_to_noise=np.arange(150, dtype=np.float32),
+    distances=np.geomspace(0.01, 0.1, 150).astype(np.float32),
+)
+
+
 @dataclass(frozen=True)
 class Model:
     encoder: Encoder
     latent: Latent = Latent()
+    known: KnownMaps = KNOWN
 
 
 @pytest.fixture
 def own(rng):
-    maps = rng.random((2 * N_RUNS, 8, 8), dtype=np.float32)
+    maps = rng.random((2 * N_RUNS, 16, 16), dtype=np.float32)
     maps[:, 0, 0] = np.repeat(10 * np.arange(N_RUNS), 2)
     uids = np.repeat([f"run-{number:02d}" for number in range(N_RUNS)], 2)
     return OwnMaps(maps, np.stack([maps, maps]), uids)
@@ -54,13 +71,13 @@ def own(rng):
 
 @pytest.fixture
 def simulated(rng):
-    maps = rng.random((100, 8, 8), dtype=np.float32)
+    maps = rng.random((100, 16, 16), dtype=np.float32)
     labels = np.array(CLASSES * 50)
     return MapSet(maps, maps, labels, np.full(100, 20.0))
 
 
 def outcomes(comparison):
-    figures = (*comparison.own, *comparison.simulated)
+    figures = (*comparison.own[:2], *comparison.simulated[:2])
     return [comparison.outcome, *(figure.outcome for figure in figures)]
 
 
@@ -83,6 +100,28 @@ SAME = "no different"
 def test_verdict(own, simulated, before, after, expected):
     models = (Model(Encoder(**settings)) for settings in (before, after))
     assert outcomes(compare(*models, own, simulated)) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (0, 0, (SAME, SAME, SAME)),
+        (0, 6, ("worse", SAME, "worse")),
+        (6, 0, (SAME, SAME, "better")),
+        (0, 24, ("worse", "worse", "worse")),
+        (24, 0, ("better", "better", "better")),
+    ],
+)
+def test_false_alarms_of_novelty_count(own, simulated, before, after, expected):
+    models = (Model(Encoder(n_odd=n_odd)) for n_odd in (before, after))
+    said = compare(*models, own, simulated)
+    figures = said.own[2], said.simulated[2]
+    names = {figure.name for figure in figures}
+    assert names == {
+        "false alarms of novelty", "false alarms of novelty, simulated maps",
+    }  # fmt: skip
+    assert figures[1].candidate == after / 100
+    assert (said.outcome, *(figure.outcome for figure in figures)) == expected
 
 
 def test_a_verdict_is_told_in_words_and_numbers(own, simulated):

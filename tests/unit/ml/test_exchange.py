@@ -170,3 +170,31 @@ def test_joint_p_values_allow_for_many_measures(rng):
     assert np.mean(np.array(smallest) <= 0.05) < 0.09
     alone = [permutation_p_value(statistics[0]) for statistics in nothing]
     assert kstest(alone, "uniform").pvalue > 0.01
+
+
+def test_joint_p_values_are_at_most_those_of_each_alone_times_their_number(rng):
+    for _ in range(100):
+        statistics = rng.standard_normal((8, 200))
+        statistics[3] = -np.exp(3 * statistics[3])
+        statistics[4] = rng.integers(3, size=200)
+        alone = np.array([permutation_p_value(each) for each in statistics])
+        joint = joint_p_values(statistics)
+        assert (alone <= joint).all()
+        assert (joint <= 8 * alone + 1e-12).all()
+
+
+def test_measure_with_a_long_tail_to_bad_values_is_found(rng):
+    """An explained share is 0.9 at best, and far below zero for most exchanges."""
+    statistics = rng.standard_normal((8, 1000))
+    statistics[:, 0] = 0.0
+    statistics[3] = 0.1 - np.exp(3 * statistics[3])
+    statistics[3, 0] = 0.9
+    joint = joint_p_values(statistics)
+    assert joint[3] <= 0.01
+    assert np.delete(joint, 3).min() > 0.5
+
+
+def test_what_is_far_from_all_others_needs_few_draws(rng):
+    statistics = rng.standard_normal((8, 100))
+    statistics[3, 0] = 20.0
+    assert joint_p_values(statistics)[3] == 0.01

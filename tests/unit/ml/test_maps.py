@@ -84,6 +84,45 @@ def test_dark_frames_have_no_weight():
     np.testing.assert_allclose(sample[:18, :18], to_sample(smooth_map(128))[:18, :18])
 
 
+def without(two_time, frames):
+    two_time = two_time.copy()
+    two_time[frames], two_time[:, frames] = np.nan, np.nan
+    return two_time
+
+
+@pytest.mark.parametrize(
+    ("missing", "left"),
+    [
+        (slice(100, None), slice(0, 100)),
+        (slice(0, 30), slice(30, None)),
+        (np.r_[0:10, 110:128], slice(10, 110)),
+    ],
+    ids=["last", "first", "both"],
+)
+def test_missing_frames_at_the_ends_are_cut_off(rng, missing, left):
+    noise = rng.normal(0.0, 0.1, (128, 128))
+    two_time = smooth_map(128) + noise + noise.T
+
+    sample = to_sample(without(two_time, missing))
+
+    np.testing.assert_array_equal(sample, to_sample(two_time[left, left]))
+
+
+@pytest.mark.parametrize("missing", [slice(50, 70), slice(20, 80)])
+def test_gap_gets_what_is_known_at_the_same_delay(missing):
+    smooth = smooth_map(128)
+
+    difference = to_sample(without(smooth, missing)) - to_sample(smooth)
+
+    # next to the diagonal a frame's width counts
+    assert np.abs(difference).max() < 0.02
+
+
+def test_map_known_on_its_diagonal_only_is_none():
+    with pytest.raises(TwoTimeError, match="no finite value off its diagonal"):
+        to_sample(np.where(np.eye(64, dtype=bool), 1.2, np.nan))
+
+
 def test_asymmetric_rounding_is_evened_out():
     upper = np.triu(smooth_map(64)) + np.tril(smooth_map(64) + 1e-3, -1)
 

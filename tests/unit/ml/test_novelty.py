@@ -6,7 +6,9 @@ import pytest
 pytest.importorskip("sklearn")
 
 from ainerd_bluesky.ml.map_features import signal_to_noise
+from ainerd_bluesky.ml.maps import to_sample
 from ainerd_bluesky.ml.novelty import KnownMaps
+from ainerd_bluesky.ml.simulated_maps import simulate_map_set
 
 N_TRAITS = 30
 
@@ -55,6 +57,55 @@ def test_a_known_map_is_no_way_off():
     # places are kept in steps
     half_a_step = np.linalg.norm(known.steps) / 2
     assert known.distances_of(learned[::30]).max() < 1.01 * half_a_step < 0.01
+
+
+def test_more_maps_are_known_beside_the_others():
+    known = known_maps()
+    learned, held_out, fresh = np.zeros((3, 400, N_TRAITS), np.float32)
+    for seed, maps in enumerate((learned, held_out, fresh)):
+        maps[:] = on_a_surface(400, seed, noise=0.02)
+        maps[:, 0] *= 0.3
+        maps[:, 3] = 0.2  # beside the surface, where nothing was known
+    held_out, ratios = held_out[:12], np.linspace(2, 3, 12)
+
+    more = known.with_more(learned, held_out, ratios)
+    again = more.with_more(learned, held_out, ratios)
+
+    old = on_a_surface(900, 2, noise=0.02)
+    before, after = (
+        np.quantile(each.novelty(old, np.ones(900)), [0.1, 0.5, 0.9])
+        for each in (known, more)
+    )
+    np.testing.assert_allclose(after, before, atol=0.03)
+    assert np.median(known.novelty(fresh, np.ones(400))) > 0.99
+    assert np.median(more.novelty(fresh, np.ones(400))) < 0.8
+    assert len(more.places) == len(again.places) == 2400
+    assert len(more.distances) == len(again.distances) == 912
+
+
+def test_shipped_model_learns_own_maps_and_forgets_none(shipped, striped_map):
+    rng = np.random.default_rng(5)
+    own = [to_sample(striped_map(rng, tau)) for tau in rng.uniform(5, 500, 112)]
+    simulated = simulate_map_set(300, np.random.SeedSequence(99)).samples
+    learned, held_out, others = np.split(np.stack(own), [60, 72])
+    known = shipped.known.with_more(
+        shipped.encoder.traits(learned),
+        shipped.encoder.traits(held_out),
+        signal_to_noise(held_out),
+    )
+
+    before, after = (
+        [
+            each.novelty(shipped.encoder.traits(maps), signal_to_noise(maps))
+            for maps in (others, simulated)
+        ]
+        for each in (shipped.known, known)
+    )
+
+    assert np.median(before[0]) > 0.99
+    assert np.median(after[0]) < 0.3
+    assert np.mean(after[1] > 0.99) < 0.03
+    np.testing.assert_allclose(np.median(after[1]), np.median(before[1]), atol=0.05)
 
 
 def test_maps_are_compared_with_those_of_like_noise():

@@ -103,6 +103,30 @@ def test_min_max_scaled_map_keeps_its_class(shipped, aging_map):
     assert shipped.classify(scaled)[0].label == "aging"
 
 
+@pytest.mark.parametrize(
+    "missing",
+    [slice(105, None), slice(0, 45), slice(60, 90), np.arange(0, 150, 4)],
+    ids=["last", "first", "amid", "scattered"],
+)
+def test_stationary_map_stays_so_without_some_frames(shipped, missing):
+    rng = np.random.default_rng(2)
+    dynamics = [draw_dynamics(Label.STATIONARY, rng) for _ in range(10)]
+    maps = [simulate_map(one, 150, 600, 1, 2.0, rng)[0] for one in dynamics]
+    gappy = np.array(maps)
+    gappy[:, missing], gappy[:, :, missing] = np.nan, np.nan
+
+    whole, answers = shipped.classify(maps), shipped.classify(gappy)
+
+    labels = [answer.label for answer in answers]
+    assert labels.count(Label.STATIONARY) >= 9
+    # Fingerprints of other stationary maps are 1.1 away.
+    moved = [
+        np.linalg.norm(after.embedding - before.embedding)
+        for after, before in zip(answers, whole, strict=True)
+    ]
+    assert np.median(moved) < 0.6
+
+
 def test_nonsense_is_more_novel_than_speckle(shipped, aging_map):
     rows = np.arange(128) // 16 % 2
     checkers = 1.0 + 0.3 * (rows[:, None] == rows[None, :])
