@@ -41,6 +41,7 @@ class Clusterer(Protocol):
     labels_: NDArray[np.int64]
     ids_: NDArray[np.int64]
     match_: Any
+    temperature_: float
 
     def fit(
         self, X: ArrayLike, *, known: ArrayLike | None = None, next_id: int = 0
@@ -67,7 +68,8 @@ class StoredClusters:
         and `distance`, from the centre, in the unit of the latent.
     metadata : mapping
         `model_sha256`, `criterion`, `next_id`, `match`, `parent`, `query`, `who`,
-        `when`, `n_other_models`, `previous`: number of the finding that it follows.
+        `when`, `n_other_models`, `previous`: number of the finding that it follows,
+        `temperature`: what log densities were divided by; older ones have none.
     number : int or None
         In its set; None as long as it is not stored.
     """
@@ -308,6 +310,7 @@ def find_clusters(
         "previous": None if previous is None else previous.number,
         "next_id": max(next_id, int(max(clusterer.ids_)) + 1),
         "match": asdict(clusterer.match_),
+        "temperature": clusterer.temperature_,
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **details,
     }
