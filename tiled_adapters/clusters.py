@@ -110,6 +110,24 @@ class StoredClusters:
         row = list(self.arrays["ids"]).index(cluster)
         return np.asarray(self.arrays["means"][row], np.float64)
 
+    def members_in(self, table: EmbeddingTable, cluster: int) -> EmbeddingTable:
+        """Return the fingerprints that are members of a cluster.
+
+        Parameters
+        ----------
+        table : EmbeddingTable
+            All fingerprints.
+        cluster : int
+            Its id; a `FingerprintError` if there is none.
+
+        Returns
+        -------
+        EmbeddingTable
+            The chosen rows.
+        """
+        self.mean(cluster)  # says so if there is no such cluster
+        return table.where(_known(table, self) == cluster)
+
 
 class ClusterStore:
     """Keeps findings of clusters, numbered below the name of their set.
@@ -337,9 +355,7 @@ def members_of(
         The chosen rows.
     """
     name, number = split_reference(reference)
-    parent = store.load(name)
-    parent.mean(number)  # says so if there is no such cluster
-    return table.where(_known(table, parent) == number)
+    return store.load(name).members_in(table, number)
 
 
 def _known(table: EmbeddingTable, previous: StoredClusters) -> NDArray[np.int64]:

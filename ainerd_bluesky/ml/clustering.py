@@ -222,9 +222,7 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
             random_state=self.random_state,
         )
 
-    def _temperature(
-        self, X: NDArray[np.float64], logs: NDArray[np.float64]
-    ) -> float:
+    def _temperature(self, X: NDArray[np.float64], logs: NDArray[np.float64]) -> float:
         """Return the temperature at which `logs` tell what refits say best."""
         n_samples, n_clusters = logs.shape
         n_seen = int(_REFIT_SHARE * n_samples)
@@ -286,7 +284,7 @@ def _in_terms_of(
 
 
 def _best_temperature(logs: NDArray[np.float64], said: NDArray[np.int64]) -> float:
-    """Return the temperature, 1 or more, of the greatest likelihood of what was said."""
+    """Return the temperature, 1 or more, at which what was said is most likely."""
     rows = np.arange(len(said))
 
     def surprise(log_temperature: float) -> float:
