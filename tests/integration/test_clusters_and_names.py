@@ -398,6 +398,47 @@ def test_word_of_two_clusters_names_both(own_place, model):
     assert labels.to_dict() == {"gel": 6, model.card["classes"][2]: 3}
 
 
+def test_typical_bins_can_be_given_as_examples(own_place, model):
+    place = own_place
+    publish(place, [analysis(model, 0, index) for index in range(2)])
+    place.ainerd("clusters", "fit", "--label", model.card["classes"][0])
+    (uid, _) = place.results
+    # Of another label, so of no cluster, and like a member but for its last character.
+    twin = replace(analysis(model, 1, 9), run_uid=f"{uid[:-1]}x")
+    publish(place, [twin])
+
+    shown = place.ainerd("clusters", "show")
+    typical = re.findall(r"run-\S+:[25]", shown)
+
+    assert f"{uid}:2" in typical or f"{uid}:5" in typical
+    for reference in typical:
+        example(place.results, reference)
+
+
+def test_given_words_are_no_labels_of_the_model(own_place, model):
+    place = own_place
+    word = model.card["classes"][0]
+    named = analysis(model, 0, 0)
+    named.bins["model_label"] = [word, word]
+    named.bins["label"] = ["gel", "gel"]
+    publish(place, [named])
+
+    table = read_embeddings(place.results, run_summaries(place.results))
+
+    assert table.bins["label"].tolist() == [word, word]
+
+
+def test_name_of_a_person_is_no_markup(own_place, model):
+    place = own_place
+    (one,) = publish(place, [analysis(model, 0, 0)])
+
+    output = place.ainerd(
+        "name", "gel", f"--examples={one.run_uid}", "--who", "Bob [red]X[/red]"
+    )
+
+    assert "by Bob [red]X[/red]" in output
+
+
 def test_cluster_with_a_word_gets_no_second_one(own_place, model):
     place = own_place
     publish(place, [analysis(model, i % 2, i) for i in range(4)])
