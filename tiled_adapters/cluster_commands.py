@@ -12,6 +12,7 @@ from rich.text import Text
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    PROCESS_AGAIN,
     JsonOption,
     LabelOption,
     PathOption,
@@ -228,7 +229,7 @@ def _print(
     if facts["n_other_models"]:
         console.print(
             f"{facts['n_other_models']} runs were left out: another model made their "
-            "result; process them again to have them in"
+            f"result; {PROCESS_AGAIN} to have them in"
         )
     first = clusters.ids[0]
     reference = str(first) if name == "default" else f"{name}:{first}"

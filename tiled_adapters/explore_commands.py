@@ -18,6 +18,7 @@ from ainerd_bluesky.errors import ConfigError, FingerprintError
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    PROCESS_AGAIN,
     LabelOption,
     PathOption,
     SampleOption,
@@ -95,7 +96,7 @@ def similar(
     if n_not_compared:
         console.print(
             f"[yellow]not compared:[/] {n_not_compared} runs that were analysed with "
-            "another model or before fingerprints were kept; process them again to "
+            f"another model or before fingerprints were kept; {PROCESS_AGAIN} to "
             "compare",
             soft_wrap=True,
         )

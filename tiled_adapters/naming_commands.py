@@ -16,6 +16,7 @@ from ainerd_bluesky.errors import AinerdError, NamingError
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    PROCESS_AGAIN,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -42,8 +43,8 @@ __all__ = ["register_naming_commands"]
 _PANEL = "At a beamline"
 _MOST = 0.5
 _CURES = {
-    "another-model": "were labelled by another model: process them again",
-    "too-old": "are from before words could be given: process them again",
+    "another-model": f"were labelled by another model: {PROCESS_AGAIN}",
+    "too-old": f"are from before words could be given: {PROCESS_AGAIN}",
 }
 
 
@@ -200,7 +201,7 @@ def _from_examples(
     if len(models) > 1:
         raise NamingError(
             f"the examples are fingerprints of {len(models)} models "
-            f"({', '.join(sorted(models))}): process the runs again with one of them"
+            f"({', '.join(sorted(models))}): {PROCESS_AGAIN} with one of them"
         )
     Z = np.stack([z for _, z, _ in read])
     naming = Naming(
