@@ -12,6 +12,7 @@ from rich.text import Text
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    PROCESS_AGAIN,
     JsonOption,
     LabelOption,
     PathOption,
@@ -19,6 +20,7 @@ from tiled_adapters.command_parts import (
     UriOption,
     WhoOption,
     open_results,
+    short_uids,
 )
 from tiled_adapters.people import login_name
 
@@ -32,7 +34,6 @@ __all__ = ["clusters_app"]
 
 _N_EXAMPLES = 3
 _N_LABELS = 2
-_UID_LENGTH = 8
 
 clusters_app = typer.Typer(
     help="Find groups of like dynamics without labels.", no_args_is_help=True
@@ -126,11 +127,12 @@ def show(
         store = ClusterStore(root, path)
         clusters = store.load(name)
         runs = run_summaries(_asked(results, clusters.metadata))
+        short = {} if as_json else short_uids(results)
     if as_json:
         typer.echo(json.dumps(_rows(clusters)))
         return
     console = Console(emoji=False)
-    _print(console, name, clusters)
+    _print(console, name, clusters, short)
     last = max(clusters.metadata["published"], 0.0)
     n_later = sum(1 for run in runs if run.published > last)
     if n_later:
@@ -166,7 +168,7 @@ def _find(
     found = find_clusters(table, clusterer, previous=previous, details=details)
     store.save(name, found)
     console = Console(emoji=False)
-    _print(console, name, found)
+    _print(console, name, found, short_uids(results))
     if previous is not None:
         _print_match(console, found)
 
@@ -202,17 +204,19 @@ def _asked(results: Any, chosen: Mapping[str, Any]) -> Any:  # noqa: ANN401 - un
     return results.find(**query)
 
 
-def _print(console: Console, name: str, clusters: "StoredClusters") -> None:
+def _print(
+    console: Console, name: str, clusters: "StoredClusters", short: Mapping[str, str]
+) -> None:
+    """Print a set; `short` is what `name --examples` takes for the uid of a run."""
     facts = clusters.metadata
     parent = f" within {facts['parent']}" if facts["parent"] else ""
     table = Table(title=f"{len(clusters.ids)} clusters {name!r}{parent}")
     for header in ("cluster", "q-bins", "runs", "labels of the model", "typical"):
         table.add_column(header, overflow="fold")
-    length = _uid_length(clusters.members["run_uid"])
     for row in _rows(clusters):
         labels = ", ".join(f"{word} {share:.0%}" for word, share in row["labels"])
         pairs = (reference.rsplit(":", 1) for reference in row["typical"])
-        typical = " ".join(f"{uid[:length]}:{q_bin}" for uid, q_bin in pairs)
+        typical = " ".join(f"{short.get(uid, uid)}:{q_bin}" for uid, q_bin in pairs)
         cells = (row["cluster"], row["n_bins"], row["n_runs"], labels, typical)
         table.add_row(*(Text(str(cell)) for cell in cells))
     console.print(table)
@@ -225,7 +229,7 @@ def _print(console: Console, name: str, clusters: "StoredClusters") -> None:
     if facts["n_other_models"]:
         console.print(
             f"{facts['n_other_models']} runs were left out: another model made their "
-            "result; process them again to have them in"
+            f"result; {PROCESS_AGAIN} to have them in"
         )
     first = clusters.ids[0]
     reference = str(first) if name == "default" else f"{name}:{first}"
@@ -262,12 +266,3 @@ def _row(members: "pd.DataFrame") -> dict[str, Any]:
         "labels": [[str(word), float(share)] for word, share in shares.items()],
         "typical": [f"{uid}:{q_bin}" for uid, q_bin in pairs],
     }
-
-
-def _uid_length(uids: "pd.Series[str]") -> int:
-    """Return how many first characters tell runs apart."""
-    distinct = set(uids)
-    length = _UID_LENGTH
-    while len({uid[:length] for uid in distinct}) < len(distinct):
-        length += 1
-    return length

@@ -41,6 +41,7 @@ class Clusterer(Protocol):
     labels_: NDArray[np.int64]
     ids_: NDArray[np.int64]
     match_: Any
+    temperature_: float
 
     def fit(
         self, X: ArrayLike, *, known: ArrayLike | None = None, next_id: int = 0
@@ -67,7 +68,8 @@ class StoredClusters:
         and `distance`, from the centre, in the unit of the latent.
     metadata : mapping
         `model_sha256`, `criterion`, `next_id`, `match`, `parent`, `query`, `who`,
-        `when`, `n_other_models`, `previous`: number of the finding that it follows.
+        `when`, `n_other_models`, `previous`: number of the finding that it follows,
+        `temperature`: what log densities were divided by; older ones have none.
     number : int or None
         In its set; None as long as it is not stored.
     """
@@ -107,6 +109,24 @@ class StoredClusters:
             )
         row = list(self.arrays["ids"]).index(cluster)
         return np.asarray(self.arrays["means"][row], np.float64)
+
+    def members_in(self, table: EmbeddingTable, cluster: int) -> EmbeddingTable:
+        """Return the fingerprints that are members of a cluster.
+
+        Parameters
+        ----------
+        table : EmbeddingTable
+            All fingerprints.
+        cluster : int
+            Its id; a `FingerprintError` if there is none.
+
+        Returns
+        -------
+        EmbeddingTable
+            The chosen rows.
+        """
+        self.mean(cluster)  # says so if there is no such cluster
+        return table.where(_known(table, self) == cluster)
 
 
 class ClusterStore:
@@ -308,6 +328,7 @@ def find_clusters(
         "previous": None if previous is None else previous.number,
         "next_id": max(next_id, int(max(clusterer.ids_)) + 1),
         "match": asdict(clusterer.match_),
+        "temperature": clusterer.temperature_,
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         **details,
     }
@@ -334,9 +355,7 @@ def members_of(
         The chosen rows.
     """
     name, number = split_reference(reference)
-    parent = store.load(name)
-    parent.mean(number)  # says so if there is no such cluster
-    return table.where(_known(table, parent) == number)
+    return store.load(name).members_in(table, number)
 
 
 def _known(table: EmbeddingTable, previous: StoredClusters) -> NDArray[np.int64]:

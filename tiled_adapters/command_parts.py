@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_PATH",
     "DEFAULT_URI",
+    "PROCESS_AGAIN",
     "ForceOption",
     "JsonOption",
     "LabelOption",
@@ -34,6 +35,8 @@ DEFAULT_URI = "http://127.0.0.1:8000"
 """Where `ainerd serve` listens unless told otherwise."""
 DEFAULT_PATH = "processed/xpcs"
 """Where a server of the suite keeps results."""
+PROCESS_AGAIN = "process them again (docs/how-to/model.md, Process old runs again)"
+"""The cure where results are of another model."""
 _SHORTEST_UID = 8
 
 UriOption: TypeAlias = Annotated[str, typer.Option(help="Tiled URI or profile name.")]

@@ -8,7 +8,6 @@ from typing import Any
 from tiled.client.container import Container
 from tiled.queries import Comparison, Eq, KeyPresent, NotEq
 
-from ainerd_bluesky.errors import FingerprintError
 from ainerd_bluesky.ml.drift import (
     FEWEST_KNOWN,
     DriftReport,
@@ -86,20 +85,12 @@ def drift_since(
     Returns
     -------
     tuple of ModelDrift
-        One for each model that analysed an incoming run.
-
-    Raises
-    ------
-    FingerprintError
-        If no run with a fingerprint was published since.
+        One for each model that analysed an incoming run; none if no run with a
+        fingerprint was published since.
     """
     by_model: dict[str, list[Mapping[str, Any]]] = {}
     for row in summary_rows(_incoming(results, since), _COLUMNS):
         by_model.setdefault(row["sha256"], []).append(row)
-    if not by_model:
-        raise FingerprintError(
-            "no run with a fingerprint was published since then: choose an earlier time"
-        )
     return tuple(
         _drift_of(
             read_fingerprints(results, sha, folder=folder, progress=progress),

@@ -79,7 +79,7 @@ class EmbeddingTable:
     Z : ndarray of float32, shape (n_samples, n_components)
         Fingerprints.
     bins : pandas.DataFrame
-        One row a fingerprint: `run_uid`, `q_bin`, `label` of the bin.
+        One row a fingerprint: `run_uid`, `q_bin`, and `label`, that of the model.
     n_other_models : int
         Runs left out because another model made their result.
     """
@@ -250,6 +250,9 @@ def _read(
             n_bad,
             run.run_uid,
         )
-    kept = bins.loc[is_valid, ["q_bin", "label"]].reset_index(drop=True)
+    # Words that were given later are no labels of the model; old tables have one label.
+    label = "model_label" if "model_label" in bins else "label"
+    kept = bins.loc[is_valid, ["q_bin", label]].reset_index(drop=True)
+    kept = kept.set_axis(["q_bin", "label"], axis=1)
     kept.insert(0, "run_uid", run.run_uid)
     return Z[is_valid], kept

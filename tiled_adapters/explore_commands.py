@@ -18,6 +18,7 @@ from ainerd_bluesky.errors import ConfigError, FingerprintError
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    PROCESS_AGAIN,
     LabelOption,
     PathOption,
     SampleOption,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["register_explore_commands"]
 
 _PANEL = "Compare runs"
+_DRIFT = 3
+"""Exit code that no error has: those end with 1, wrong options with 2."""
 _PROJECTION = "ainerd_bluesky.ml.projection"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -93,7 +96,7 @@ def similar(
     if n_not_compared:
         console.print(
             f"[yellow]not compared:[/] {n_not_compared} runs that were analysed with "
-            "another model or before fingerprints were kept; process them again to "
+            f"another model or before fingerprints were kept; {PROCESS_AGAIN} to "
             "compare",
             soft_wrap=True,
         )
@@ -114,9 +117,10 @@ def drift(
         Path | None, typer.Option(help="Also draw known and incoming runs.")
     ] = None,
 ) -> None:
-    """Tell whether incoming runs have left what is known; the exit code is then 1.
+    """Tell whether incoming runs have left what is known: the exit code is then 3.
 
     They are compared with all runs from before and with what the model was trained on.
+    The exit code is 0 without drift, or without a run; errors have 1 or 2.
     """
     start = _since(since, datetime.now().astimezone())
     if png is not None:
@@ -132,12 +136,12 @@ def drift(
         typer.echo(json.dumps([one.as_dict() for one in found]))
     else:
         _print_drift(found, start)
-    if png is not None:
+    if png is not None and found:
         with _explore_extra():
             from tiled_adapters.drift_picture import draw_drift
         draw_drift(found, png)
     if any(one.report.is_drift for one in found):
-        raise typer.Exit(1)
+        raise typer.Exit(_DRIFT)
 
 
 def embedding_map(
@@ -189,6 +193,10 @@ def embedding_map(
                 found, table, places, n_thumbnails=thumbnails, progress=progress
             )
     write(drawn, output)
+    if not layout.exists():
+        # Not before: a layout without a picture would bind the next one.
+        save = importlib.import_module(_PROJECTION).save_projection
+        save(places, layout, model_sha256=sha256)
     text = f"wrote {output}: {len(drawn.runs)} runs, laid out as {layout} says"
     Console(emoji=False).print(escape(text), soft_wrap=True)
 
@@ -244,7 +252,6 @@ def _layout(
     except ValueError as error:
         cure = ": --method pca" * (method is Method.DISCRIMINANT)
         raise FingerprintError(f"no map of {len(table)} runs: {error}{cure}") from error
-    projection.save_projection(made, path, model_sha256=table.model_sha256)
     return made
 
 
@@ -287,6 +294,11 @@ def _similar_table(frame: "pd.DataFrame") -> Table:
 
 def _print_drift(found: "tuple[ModelDrift, ...]", start: datetime) -> None:
     console = Console(emoji=False)
+    if not found:
+        console.print(
+            f"No drift: no run with a fingerprint came since {start:%Y-%m-%d %H:%M}.",
+            highlight=False,
+        )
     for one in found:
         report = one.report
         table = Table(

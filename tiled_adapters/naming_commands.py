@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ainerd_bluesky.errors import NamingError
+from ainerd_bluesky.errors import AinerdError, NamingError
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
+    PROCESS_AGAIN,
     JsonOption,
     LabelOption,
     ModelOption,
@@ -28,18 +29,22 @@ from tiled_adapters.command_parts import (
 from tiled_adapters.people import login_name
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from tiled.client.container import Container
 
     from ainerd_bluesky.ml.naming import Naming, Vocabulary
     from ainerd_bluesky.ml.words import NamedModel
+    from tiled_adapters.clusters import ClusterStore, StoredClusters
     from tiled_adapters.relabelling import Relabelled
 
 __all__ = ["register_naming_commands"]
 
 _PANEL = "At a beamline"
+_MOST = 0.5
 _CURES = {
-    "another-model": "were labelled by another model: process them again",
-    "too-old": "are from before words could be given: process them again",
+    "another-model": f"were labelled by another model: {PROCESS_AGAIN}",
+    "too-old": f"are from before words could be given: {PROCESS_AGAIN}",
 }
 
 
@@ -77,18 +82,24 @@ def name(
     cluster, word = _cluster_and_word(what, examples or [])
     with open_results(uri, path) as (root, results):
         from ainerd_bluesky.ml.naming import check_word
+        from tiled_adapters.clusters import ClusterStore
         from tiled_adapters.vocabulary import VocabularyStore
 
         # What may fail comes first: an act that is stored stays for good.
         check_word(word)
         loaded = _load(root, path, model) if apply else None
-        if cluster is None:
-            naming = _from_examples(results, word, examples or [], who)
-        else:
-            naming = _from_cluster(root, path, word, cluster, who)
+        clusters = ClusterStore(root, path)
+        naming, Z = (
+            _from_examples(results, word, examples or [], who)
+            if cluster is None
+            else _from_cluster(results, clusters, word, cluster, who)
+        )
         vocabulary = VocabularyStore(root, path).add(naming)
         console = Console(emoji=False)
-        console.print(_named(naming), highlight=False)
+        console.print(Text(_named(naming)), soft_wrap=True)
+        if cluster is not None:
+            asked = loaded or _load_if_there(root, path, model)
+            console.print(_share(vocabulary, naming, Z, asked), soft_wrap=True)
         if loaded is not None:
             _apply(console, results, vocabulary, loaded)
         else:
@@ -178,7 +189,8 @@ def _from_examples(
     word: str,
     references: Sequence[str],
     who: str | None,
-) -> "Naming":
+) -> tuple["Naming", "NDArray[np.floating[Any]]"]:
+    """Return the act, and the fingerprints of the examples."""
     import numpy as np
 
     from ainerd_bluesky.ml.naming import Naming
@@ -189,38 +201,72 @@ def _from_examples(
     if len(models) > 1:
         raise NamingError(
             f"the examples are fingerprints of {len(models)} models "
-            f"({', '.join(sorted(models))}): process the runs again with one of them"
+            f"({', '.join(sorted(models))}): {PROCESS_AGAIN} with one of them"
         )
-    mean = np.mean([z for _, z, _ in read], axis=0)
-    return Naming(
+    Z = np.stack([z for _, z, _ in read])
+    naming = Naming(
         "name",
         word,
         *_signature(who),
         model_sha256=read[0][2],
-        mean=tuple(mean.tolist()),
+        mean=tuple(Z.mean(axis=0).tolist()),
         n_examples=len(read),
         examples=tuple(reference for reference, _, _ in read),
     )
+    return naming, Z
 
 
 def _from_cluster(
-    root: "Container", path: str, word: str, reference: str, who: str | None
-) -> "Naming":
+    results: Any,  # noqa: ANN401 - tiled is untyped
+    store: "ClusterStore",
+    word: str,
+    reference: str,
+    who: str | None,
+) -> tuple["Naming", "NDArray[np.floating[Any]]"]:
+    """Return the act, and the fingerprints of the members."""
     from ainerd_bluesky.ml.naming import Naming
-    from tiled_adapters.clusters import ClusterStore, split_reference
+    from ainerd_bluesky.ml.parts import parts_of
+    from tiled_adapters.clusters import split_reference
 
     set_name, number = split_reference(reference)
-    clusters = ClusterStore(root, path).load(set_name)
+    clusters = store.load(set_name)
     mean = clusters.mean(number)
-    return Naming(
+    Z = _members(results, clusters, number, set_name)
+    naming = Naming(
         "name",
         word,
         *_signature(who),
         model_sha256=str(clusters.metadata["model_sha256"]),
         mean=tuple(mean.tolist()),
-        n_examples=int((clusters.members["cluster"] == number).sum()),
+        n_examples=len(Z),
         cluster=f"{set_name}:{number}",
+        parts=parts_of(Z),
     )
+    return naming, Z
+
+
+def _members(
+    results: Any,  # noqa: ANN401 - tiled is untyped
+    clusters: "StoredClusters",
+    number: int,
+    set_name: str,
+) -> "NDArray[np.floating[Any]]":
+    """Read the fingerprints of the members of a cluster."""
+    from tiled_adapters.embeddings import read_embeddings, run_summaries
+
+    members, sha256 = clusters.members, clusters.metadata["model_sha256"]
+    uids = set(members["run_uid"][members["cluster"] == number])
+    runs = [
+        run
+        for run in run_summaries(results)
+        if run.run_uid in uids and run.model_sha256 == sha256
+    ]
+    if not runs:
+        raise NamingError(
+            f"no member of cluster {set_name}:{number} has a fingerprint of model "
+            f"{sha256[:12]} any more: `ainerd clusters refit --name {set_name}` first"
+        )
+    return clusters.members_in(read_embeddings(results, runs), number).Z
 
 
 def _signature(who: str | None) -> tuple[str, str]:
@@ -244,6 +290,34 @@ def _load(root: "Container", path: str, name: str) -> "NamedModel":
             name = str(registry.fetch(*registered, Path(cache)))
         model: NamedModel = load_model(name)
     return model
+
+
+def _load_if_there(root: "Container", path: str, name: str) -> "NamedModel | None":
+    """Return a model; None if it cannot be had here: a word can be given without."""
+    try:
+        return _load(root, path, name)
+    except (AinerdError, ImportError):
+        return None
+
+
+def _share(
+    vocabulary: "Vocabulary",
+    naming: "Naming",
+    Z: "NDArray[np.floating[Any]]",
+    model: "NamedModel | None",
+) -> str:
+    """Return how many members of a named cluster get its word."""
+    words = None
+    if model is not None and model.sha256 == naming.model_sha256:
+        words = vocabulary.for_model(model)
+    if words is None:
+        return (
+            f"how many members get it is not known: --model names model "
+            f"{naming.model_sha256[:12]}, and needs `ainerd-bluesky[ml]`"
+        )
+    # With more than half, no label of the model can have as much.
+    n_named = sum(share[naming.word] > _MOST for share in words.shares(Z))
+    return f"{n_named} of {len(Z)} members get the word"
 
 
 def _apply(

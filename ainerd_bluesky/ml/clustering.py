@@ -6,10 +6,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, minimize_scalar
+from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 __all__ = ["CRITERION", "ClusterMatch", "LatentClusters", "match_clusters"]
@@ -24,6 +26,10 @@ _FEWEST_MEMBERS = 3
 """Of a cluster, where the number of clusters comes from the data."""
 _LEAST_SHARED = 0.5
 """Part of an earlier cluster that a new one must hold to be the same."""
+_N_REFITS = 10
+_REFIT_SHARE = 0.7
+"""Part of the samples that a refit sees; the others tell whether it agrees."""
+_HOTTEST = 1e6
 _STATE = ("weights", "means", "variances", "ids")
 
 
@@ -59,6 +65,11 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
     of the latent are kept: whitening it first would raise directions of noise to the
     height of those that tell dynamics apart.
 
+    A product of as many densities as there are components is far too sure of itself.
+    The logarithms are therefore divided by the temperature at which they tell best what
+    refits to 70 % of the samples make of the others: a probability is the share of
+    refits that agree. The most probable cluster is the same at any temperature.
+
     Parameters
     ----------
     n_clusters : int or None
@@ -81,6 +92,8 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
         Centre of each cluster.
     variances_ : ndarray of shape (n_clusters, n_features)
         Of each cluster, along each component.
+    temperature_ : float
+        1 or more; 1 where refits agree, or are too few samples to be made.
     bic_ : dict of int to float
         Criterion by number of clusters, of those that could be chosen.
     match_ : ClusterMatch
@@ -154,7 +167,9 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
         self.weights_ = best.weights_[order]
         self.means_ = best.means_[order] * scale
         self.variances_ = best.covariances_[order] * scale**2
-        found = self._memberships(points).argmax(axis=1)
+        logs = self._log_densities(points)
+        found = logs.argmax(axis=1)
+        self.temperature_ = self._temperature(points / scale, logs)
         self.match_ = match_clusters(ids, found, len(order), next_id=next_id)
         self.ids_ = np.array(self.match_.ids, np.int64)
         self.labels_ = self.ids_[found]
@@ -162,11 +177,11 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Return the id of the most probable cluster of each sample."""
-        probabilities = self.predict_proba(X)
-        return np.asarray(self.ids_[probabilities.argmax(axis=1)])
+        found = self._checked_logs(X).argmax(axis=1)
+        return np.asarray(self.ids_[found])
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Compute how probable each cluster is.
+        """Compute how probable each cluster is: which share of refits would agree.
 
         Parameters
         ----------
@@ -178,9 +193,8 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
         ndarray of float64, shape (n_samples, n_clusters)
             In the order of `ids_`; each row adds up to one.
         """
-        check_is_fitted(self)
-        points = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._memberships(points)
+        logs = self._checked_logs(X)
+        return np.asarray(softmax(logs / self.temperature_, axis=1))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return weights, means, variances and ids: rows are clusters."""
@@ -208,8 +222,29 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
             random_state=self.random_state,
         )
 
-    def _memberships(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        logs = np.stack(
+    def _temperature(self, X: NDArray[np.float64], logs: NDArray[np.float64]) -> float:
+        """Return the temperature at which `logs` tell what refits say best."""
+        n_samples, n_clusters = logs.shape
+        n_seen = int(_REFIT_SHARE * n_samples)
+        if n_clusters == 1 or n_seen < n_clusters:
+            return 1.0
+        chance = check_random_state(self.random_state)
+        held_out, said = [], []
+        for _ in range(_N_REFITS):
+            order = chance.permutation(n_samples)
+            again = self._mixture(n_clusters).fit(X[order[:n_seen]]).predict(X)
+            held_out.append(order[n_seen:])
+            said.append(_in_terms_of(logs.argmax(axis=1), again)[order[n_seen:]])
+        return _best_temperature(logs[np.concatenate(held_out)], np.concatenate(said))
+
+    def _checked_logs(self, X: ArrayLike) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        points = validate_data(self, X, dtype=np.float64, reset=False)
+        return self._log_densities(points)
+
+    def _log_densities(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return those of each cluster, times its weight, up to a constant."""
+        return np.stack(
             [
                 np.log(max(weight, np.finfo(float).tiny))
                 - 0.5 * (((X - mean) ** 2 / variance) + np.log(variance)).sum(axis=1)
@@ -219,8 +254,6 @@ class LatentClusters(ClusterMixin, BaseEstimator):  # type: ignore[misc] # untyp
             ],
             axis=1,
         )
-        odds = np.exp(logs - logs.max(axis=1, keepdims=True))
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 class _QuietMixture(GaussianMixture):  # type: ignore[misc] # scikit-learn is untyped
@@ -238,6 +271,29 @@ def _has_members(mixture: GaussianMixture, X: NDArray[np.float64]) -> bool:
     """Return whether no cluster is an odd sample or two: those lower the criterion."""
     sizes = np.bincount(mixture.predict(X), minlength=mixture.n_components)
     return bool(sizes.min() >= _FEWEST_MEMBERS)
+
+
+def _in_terms_of(
+    found: NDArray[np.int64], again: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the second grouping in the numbers of the first, by what they share."""
+    n_clusters = max(found.max(), again.max()) + 1
+    shared = np.zeros((n_clusters, n_clusters), np.int64)
+    np.add.at(shared, (again, found), 1)
+    return np.asarray(linear_sum_assignment(-shared)[1][again])
+
+
+def _best_temperature(logs: NDArray[np.float64], said: NDArray[np.int64]) -> float:
+    """Return the temperature, 1 or more, at which what was said is most likely."""
+    rows = np.arange(len(said))
+
+    def surprise(log_temperature: float) -> float:
+        tempered = log_softmax(logs / np.exp(log_temperature), axis=1)
+        return float(-tempered[rows, said].mean())
+
+    best = minimize_scalar(surprise, bounds=(0.0, np.log(_HOTTEST)), method="bounded")
+    coolest = surprise(0.0) <= best.fun
+    return 1.0 if coolest else float(np.exp(best.x))
 
 
 def match_clusters(

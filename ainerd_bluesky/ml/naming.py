@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from ainerd_bluesky.errors import NamingError
+from ainerd_bluesky.ml.parts import Parts
 from ainerd_bluesky.ml.words import ModelWords, NamedModel
 from ainerd_bluesky.vocabulary import Label
 
@@ -46,6 +47,9 @@ class Naming:
         The examples, as `<run uid>:<q-bin>`; empty where a cluster was named.
     cluster : str, optional
         The cluster that was named, as `<clusters>:<id>`.
+    parts : Parts, optional
+        Where its members lie; None for examples, and for clusters that were named
+        before this was kept.
     """
 
     action: Literal["name", "rename", "forget"]
@@ -58,11 +62,16 @@ class Naming:
     n_examples: int = 0
     examples: tuple[str, ...] = ()
     cluster: str | None = None
+    parts: Parts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
         lists = {"mean": list(self.mean), "examples": list(self.examples)}
-        return {**asdict(self), **lists}
+        document = {**asdict(replace(self, parts=None)), **lists}
+        if self.parts is None:
+            del document["parts"]
+            return document
+        return {**document, "parts": self.parts.to_json()}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
@@ -87,12 +96,19 @@ class Naming:
             naming = cls(**document)
             mean = tuple(float(number) for number in naming.mean)
             examples = tuple(map(str, naming.examples))
-        except (TypeError, ValueError) as error:
+            found = document.get("parts")
+            parts = None if found is None else Parts.from_json(found)
+        except (KeyError, TypeError, ValueError) as error:
             raise NamingError(f"no act of naming: {error}") from error
         flaw = _flaw(document, mean)
         if flaw is not None:
             raise NamingError(f"no act of naming: {flaw}")
-        return replace(naming, mean=mean, examples=examples)
+        if parts is not None and len(parts.means[0]) != len(mean):
+            raise NamingError(
+                f"no act of naming: its mean has {len(mean)} components, its parts "
+                f"{len(parts.means[0])}"
+            )
+        return replace(naming, mean=mean, examples=examples, parts=parts)
 
 
 @dataclass(frozen=True)
@@ -143,12 +159,14 @@ class Vocabulary:
         Raises
         ------
         NamingError
-            If the word cannot be used, is unknown, or is taken.
+            If the word cannot be used, is unknown, or is taken, or if the cluster has
+            another one already.
         """
         if naming.action == "name":
             check_word(naming.word)
             if naming.n_examples < 1 or not naming.mean:
                 raise NamingError(f"{naming.word!r} needs an example, got none")
+            self._check_not_named(naming)
         elif naming.word not in self.words:
             known = ", ".join(self.words) or "none"
             raise NamingError(
@@ -196,14 +214,31 @@ class Vocabulary:
         words = tuple(entry.word for entry in entries)
         numbers = [entry.n_examples for entry in entries]
         means = [entry.mean for entry in entries]
+        parts = [
+            entry.parts or Parts((entry.mean,), (entry.n_examples,))
+            for entry in entries
+        ]
+        known = [entry.parts.to_json() if entry.parts else None for entry in entries]
         return ModelWords(
             words=words,
             means=np.array(means),
             n_examples=np.array(numbers),
             class_means=np.asarray(model.latent.means, np.float64),
             whitening=np.asarray(model.latent.whitening, np.float64),
-            sha256=_hash([words, numbers, means]),
+            # Words without parts have the hash that they had before there were any.
+            sha256=_hash([words, numbers, means, *([known] if any(known) else [])]),
+            parts=tuple(parts),
         )
+
+    def _check_not_named(self, naming: Naming) -> None:
+        for entry in self.entries:
+            if entry.word != naming.word and _is_of_same(entry, naming):
+                what = f"cluster {naming.cluster}" if naming.cluster else "this"
+                raise NamingError(
+                    f"{what} is {entry.word!r} already, and two words would share it: "
+                    f"`ainerd names --rename {entry.word} {naming.word}`, or "
+                    f"`ainerd names --forget {entry.word}` first"
+                )
 
     def _check_new_word(self, naming: Naming) -> None:
         check_word(naming.new_word or "")
@@ -243,8 +278,14 @@ def check_word(word: str) -> None:
 def _after(entries: tuple[Naming, ...], naming: Naming) -> tuple[Naming, ...]:
     match naming.action:
         case "name":
-            is_known = any(_is_same(entry, naming) for entry in entries)
-            return entries if is_known else (*entries, naming)
+            same = [_is_same(entry, naming) for entry in entries]
+            if not any(same):
+                return (*entries, naming)
+            # The later act may know more: where the members of a cluster lie.
+            return tuple(
+                naming if is_it else entry
+                for is_it, entry in zip(same, entries, strict=True)
+            )
         case "rename":
             return tuple(
                 replace(entry, word=str(naming.new_word))
@@ -279,6 +320,13 @@ def _is_same(one: Naming, other: Naming) -> bool:
         other.model_sha256,
         other.mean,
     )
+
+
+def _is_of_same(one: Naming, other: Naming) -> bool:
+    """Return whether two acts name one cluster, or the same fingerprints."""
+    is_cluster = one.cluster is not None and one.cluster == other.cluster
+    is_place = one.mean == other.mean
+    return one.model_sha256 == other.model_sha256 and (is_cluster or is_place)
 
 
 def _hash(value: Sequence[Any]) -> str:

@@ -6,9 +6,11 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
 from ainerd_bluesky.errors import NamingError
 from ainerd_bluesky.ml.classification import Classification
+from ainerd_bluesky.ml.parts import Parts
 from ainerd_bluesky.ml.verdict import best_of
 
 __all__ = ["LatentSpace", "ModelWords", "NamedModel", "with_names"]
@@ -60,7 +62,9 @@ class ModelWords:
     whitening : ndarray of shape (n_components, n_components)
         The model's.
     sha256 : str
-        Hash of words, means and numbers.
+        Hash of words, means, numbers and parts.
+    parts : tuple of Parts
+        What is known of the examples beside their mean, (n_means,); unset: nothing.
     """
 
     words: tuple[str, ...]
@@ -69,6 +73,7 @@ class ModelWords:
     class_means: NDArray[np.float64]
     whitening: NDArray[np.float64]
     sha256: str
+    parts: tuple[Parts, ...] = ()
 
     @property
     def is_renamed(self) -> NDArray[np.bool_]:
@@ -115,6 +120,9 @@ class ModelWords:
         .. math:: p(z|w) \propto \frac{1}{m} \sum_{i=1}^{m} (1 + 1/n_i)^{-D/2}
                   \exp\left(-\frac{d_i^2}{2 (1 + 1/n_i)}\right)
 
+        Where :attr:`parts` are known, as of a cluster, a mean is replaced by theirs,
+        weighted by their sizes, and the width is multiplied by their spread.
+
         A class in :attr:`is_renamed` does not take part: its word stands for it.
         """
         points = np.asarray(Z, np.float64)
@@ -123,9 +131,10 @@ class ModelWords:
                 f"fingerprints have {points.shape[1]} components, the words "
                 f"{self.means.shape[1]}: they are of another model"
             )
-        width = 1.0 + 1.0 / self.n_examples
-        words = -0.5 * _squares(points, self.means, self.whitening) / width
-        words -= 0.5 * points.shape[1] * np.log(width)
+        words = np.stack(
+            [self._log_density(points, parts) for parts in self.parts or self._lone],
+            axis=1,
+        )
         words -= np.log([self.words.count(word) for word in self.words])
         rivals = self.class_means[~self.is_renamed]
         classes = -0.5 * _squares(points, rivals, self.whitening)
@@ -155,6 +164,21 @@ class ModelWords:
             else answer
             for answer in answers
         ]
+
+    @property
+    def _lone(self) -> list[Parts]:
+        """Return each mean as the only part of its examples."""
+        pairs = zip(self.means.tolist(), self.n_examples.tolist(), strict=True)
+        return [Parts((tuple(mean),), (n_examples,)) for mean, n_examples in pairs]
+
+    def _log_density(
+        self, points: NDArray[np.float64], parts: Parts
+    ) -> NDArray[np.float64]:
+        sizes = np.array(parts.sizes)
+        width = parts.spread(self.whitening) * (1.0 + 1.0 / sizes)
+        logs = -0.5 * _squares(points, np.array(parts.means), self.whitening) / width
+        logs -= 0.5 * points.shape[1] * np.log(width)
+        return np.asarray(logsumexp(logs, axis=1, b=sizes / sizes.sum()))
 
     def _by_word(self, shares: Sequence[float]) -> dict[str, float]:
         """Add up the shares of all means of a word."""

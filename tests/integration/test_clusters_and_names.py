@@ -5,7 +5,7 @@ import json
 import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +152,8 @@ def test_who_names_at_once_loses_nothing(connect, own_place):
         store = VocabularyStore(connect(), own_place.path)
         for index in range(2):
             word = f"word-{worker}-{index}"
-            store.add(Naming("name", word, "ann", "now", mean=(1.0,), n_examples=1))
+            mean = (float(worker), float(index))
+            store.add(Naming("name", word, "ann", "now", mean=mean, n_examples=1))
 
     with ThreadPoolExecutor(3) as people:
         list(people.map(name, range(3)))
@@ -383,6 +384,7 @@ def test_named_cluster_names_old_runs_and_forgetting_brings_labels_back(
     output = place.ainerd("name", str(chosen["cluster"]), "gel", "--apply")
 
     assert f"2 runs: {word} -> gel" in output
+    assert "4 of 4 members get the word" in output
     run = place.results[published[0].run_uid]
     assert (run.label, run.metadata["model_label"]) == ("gel", word)
     assert run.result.label == "gel"
@@ -411,6 +413,83 @@ def test_word_of_two_clusters_names_both(own_place, model):
 
     labels = place.results.labels_table()["label"].value_counts()
     assert labels.to_dict() == {"gel": 6, model.card["classes"][2]: 3}
+
+
+def test_typical_bins_can_be_given_as_examples(own_place, model):
+    place = own_place
+    publish(place, [analysis(model, 0, index) for index in range(2)])
+    place.ainerd("clusters", "fit", "--label", model.card["classes"][0])
+    (uid, _) = place.results
+    # Of another label, so of no cluster, and like a member but for its last character.
+    twin = replace(analysis(model, 1, 9), run_uid=f"{uid[:-1]}x")
+    publish(place, [twin])
+
+    shown = place.ainerd("clusters", "show")
+    typical = re.findall(r"run-\S+:[25]", shown)
+
+    assert f"{uid}:2" in typical or f"{uid}:5" in typical
+    for reference in typical:
+        example(place.results, reference)
+
+
+def test_given_words_are_no_labels_of_the_model(own_place, model):
+    place = own_place
+    word = model.card["classes"][0]
+    named = analysis(model, 0, 0)
+    named.bins["model_label"] = [word, word]
+    named.bins["label"] = ["gel", "gel"]
+    publish(place, [named])
+
+    table = read_embeddings(place.results, run_summaries(place.results))
+
+    assert table.bins["label"].tolist() == [word, word]
+
+
+def test_name_of_a_person_is_no_markup(own_place, model):
+    place = own_place
+    (one,) = publish(place, [analysis(model, 0, 0)])
+
+    output = place.ainerd(
+        "name", "gel", f"--examples={one.run_uid}", "--who", "Bob [red]X[/red]"
+    )
+
+    assert "by Bob [red]X[/red]" in output
+
+
+def test_cluster_with_a_word_gets_no_second_one(own_place, model):
+    place = own_place
+    publish(place, [analysis(model, i % 2, i) for i in range(4)])
+    place.ainerd("clusters", "fit", "--n-clusters", "2")
+    place.ainerd("name", "0", "gel")
+
+    with pytest.raises(NamingError, match=r"default:0 is 'gel' already.*--rename gel"):
+        place.ainerd("name", "0", "foam")
+
+    assert VocabularyStore(place.root, place.path).load().words == ("gel",)
+
+
+def test_cluster_whose_members_have_another_model_now(own_place, model):
+    place = own_place
+    runs = publish(place, [analysis(model, i % 2, i) for i in range(4)])
+    place.ainerd("clusters", "fit", "--n-clusters", "1")
+    for run in runs:
+        run.summary["model"]["sha256"] = "ff" * 32
+    publish(place, [replace(run, recipe={**run.recipe, "again": 1}) for run in runs])
+
+    with pytest.raises(NamingError, match="refit --name default"):
+        place.ainerd("name", "0", "gel")
+
+
+def test_word_can_be_given_without_its_model_at_hand(own_place, model):
+    place = own_place
+    publish(place, [analysis(model, i % 2, i) for i in range(4)])
+    place.ainerd("clusters", "fit", "--n-clusters", "1")
+
+    output = place.ainerd("name", "0", "gel", "--model", "no-such-folder")
+
+    assert "how many members get it is not known" in output
+    (entry,) = VocabularyStore(place.root, place.path).load().entries
+    assert sum(entry.parts.sizes) == 8
 
 
 def test_model_that_cannot_be_loaded_leaves_no_act_behind(place, published):

@@ -260,9 +260,16 @@ def test_few_known_runs_leave_what_the_model_was_trained_on(results, publish):
     )
 
 
-def test_time_without_runs_is_named(results):
-    with pytest.raises(FingerprintError, match="choose an earlier time"):
-        drift_since(results, time.time() + 60)
+def test_time_without_runs_is_no_drift(tiled_server, tmp_path):
+    picture = tmp_path / "drift.png"
+
+    ended = run_ainerd(tiled_server, "drift", "--since", "2999-01-01", "--png", picture)
+    listed = run_ainerd(tiled_server, "drift", "--since", "2999-01-01", "--json")
+
+    assert ended.exit_code == listed.exit_code == 0, ended.output
+    assert "No drift: no run with a fingerprint came since 2999-01-01" in ended.stdout
+    assert json.loads(listed.stdout) == []
+    assert not picture.exists()
 
 
 def run_ainerd(server, *arguments):
@@ -288,7 +295,7 @@ def test_similar_command_lists_runs(tiled_server, publish):
     assert document["n_not_compared"] >= 0
 
 
-def test_drift_command_ends_with_1_and_draws(tiled_server, publish, moved, tmp_path):
+def test_drift_command_ends_with_3_and_draws(tiled_server, publish, moved, tmp_path):
     since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moved + 1))
     picture = tmp_path / "drift.png"
 
@@ -296,7 +303,7 @@ def test_drift_command_ends_with_1_and_draws(tiled_server, publish, moved, tmp_p
         tiled_server, "drift", "--since", since, "--json", "--png", picture
     )
 
-    assert ended.exit_code == 1, ended.stderr
+    assert ended.exit_code == 3, ended.stderr
     found = {one["sha256"]: one for one in json.loads(ended.stdout)}
     assert found[publish.sha256]["is_drift"]
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -324,6 +331,18 @@ def test_points_of_a_map_stay_when_runs_are_added(
     assert (tmp_path / "map.projection.json").read_text() == layout
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "map.html").read_text().count('"png": "') == 4
+
+
+def test_map_that_fails_leaves_no_layout(tiled_server, publish, tmp_path):
+    for x in range(3):
+        publish([float(x), 0.0])
+
+    ended = run_ainerd(
+        tiled_server, "map", tmp_path / "map.png", "--sample", "nonsense"
+    )
+
+    assert ended.exit_code != 0
+    assert list(tmp_path.glob("map*")) == []
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,32 @@ def test_the_same_run_again_changes_nothing(scan, process, results):
     assert (dict(results[run_uid].metadata), list(results[run_uid].keys())) == before
 
 
+class NextModel:
+    """A model as if it were another one."""
+
+    sha256 = "fe" * 32
+
+    def __init__(self, model):
+        self._model = model
+
+    def __getattr__(self, name):
+        return getattr(self._model, name)
+
+
+def test_run_processed_again_with_another_model_has_a_result_of_each(
+    scan, process, model, config, catalog, results
+):
+    run_uid = scan()
+    process(run_uid)
+
+    chain.process_run(run_uid, config, model=NextModel(model), catalog=catalog)
+
+    run = results[run_uid]
+    assert run.metadata["model"]["sha256"] == NextModel.sha256
+    models = {node.metadata["model"]["sha256"] for node in run.values()}
+    assert models == {model.sha256, NextModel.sha256}
+
+
 def test_frames_that_do_not_fit_the_partition_make_an_invalid_run(
     scan, process, config, tmp_path
 ):

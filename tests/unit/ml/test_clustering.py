@@ -59,6 +59,48 @@ def test_probability_is_near_one_inside_and_even_half_way(rng):
     assert inside.sum() == pytest.approx(1.0)
 
 
+def overlapping(rng, n_kinds=7, n_each=20, n_inner=8, n_components=64):
+    """Return points of kinds that overlap, in components that depend on each other."""
+    centers = 1.5 * rng.normal(size=(n_kinds, n_inner))
+    inner = np.repeat(centers, n_each, axis=0)
+    inner += rng.normal(size=inner.shape)
+    X = inner @ rng.normal(size=(n_inner, n_components))
+    return X + 0.3 * rng.normal(size=X.shape)
+
+
+def agreements(X, clusters, seed):
+    """Return samples that a fit to 70 % did not see, and whether it agrees on them."""
+    order = np.random.default_rng(seed).permutation(len(X))
+    seen, unseen = np.split(order, [int(0.7 * len(X))])
+    known = clusters.labels_[seen]
+    n_clusters = len(clusters.ids_)
+    again = LatentClusters(n_clusters, random_state=seed).fit(X[seen], known=known)
+    return unseen, again.predict(X[unseen]) == clusters.labels_[unseen]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_probability_is_the_share_of_refits_that_agree(seed):
+    X = overlapping(np.random.default_rng(seed))
+    clusters = LatentClusters(n_clusters=7).fit(X)
+    probability = clusters.predict_proba(X).max(axis=1)
+
+    pairs = [agreements(X, clusters, 50 + again) for again in range(20)]
+
+    unseen, agrees = map(np.concatenate, zip(*pairs, strict=True))
+    assert probability[unseen].mean() == pytest.approx(agrees.mean(), abs=0.1)
+    assert agrees[probability[unseen] > 0.95].mean() > 0.9
+
+
+def test_temperature_changes_no_cluster(rng):
+    X = overlapping(rng)
+    clusters = LatentClusters(n_clusters=7).fit(X)
+    chosen = clusters.ids_[clusters.predict_proba(X).argmax(axis=1)]
+
+    clusters.temperature_ = 1.0
+
+    np.testing.assert_array_equal(clusters.predict(X), chosen)
+
+
 def test_ids_stay_when_data_arrive(rng):
     X, truth = blobs(rng, 5)
     early = truth < 3

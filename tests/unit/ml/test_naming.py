@@ -1,3 +1,5 @@
+import hashlib
+import json
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -6,6 +8,7 @@ import pytest
 
 from ainerd_bluesky.errors import NamingError
 from ainerd_bluesky.ml.naming import Naming, Vocabulary, check_word
+from ainerd_bluesky.ml.parts import Parts
 from ainerd_bluesky.vocabulary import Label
 
 MODEL = SimpleNamespace(
@@ -40,7 +43,7 @@ def told(*acts):
     ("acts", "words"),
     [
         ([], ()),
-        ([naming("gel"), naming("foam")], ("foam", "gel")),
+        ([naming("gel"), naming("foam", (9.0, 4.0))], ("foam", "gel")),
         ([naming("gel"), naming("gel")], ("gel",)),
         ([naming("gel"), act("rename", "gel", "weak-gel")], ("weak-gel",)),
         ([naming("gel"), act("forget", "gel")], ()),
@@ -111,12 +114,16 @@ def test_words_are_those_of_the_model_that_was_named_with():
 
 
 def test_word_given_twice_keeps_both_places():
-    acts = [naming("gel", (0.0, 0.0), 1), naming("foam"), naming("gel", (4.0, 8.0), 3)]
+    acts = [
+        naming("gel", (0.0, 0.0), 1),
+        naming("foam", (9.0, 4.0)),
+        naming("gel", (4.0, 8.0), 3),
+    ]
 
     words = told(*acts).for_model(MODEL)
 
     assert words.words == ("foam", "gel", "gel")
-    np.testing.assert_array_equal(words.means, [[3.0, 4.0], [0.0, 0.0], [4.0, 8.0]])
+    np.testing.assert_array_equal(words.means, [[9.0, 4.0], [0.0, 0.0], [4.0, 8.0]])
     np.testing.assert_array_equal(words.n_examples, [5, 1, 3])
 
 
@@ -125,6 +132,77 @@ def test_same_examples_given_again_count_once():
 
     assert twice.for_model(MODEL).sha256 == once.for_model(MODEL).sha256
     assert len(twice.history) == 2
+
+
+def cluster(word, reference="nine:7", mean=(3.0, 4.0), parts=None):
+    named = replace(naming(word, mean), examples=(), cluster=reference)
+    return replace(named, parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("second", "named"),
+    [
+        (cluster("foam"), "cluster nine:7"),
+        (cluster("foam", mean=(5.0, 5.0)), "cluster nine:7"),
+        (cluster("foam", "ten:0"), "cluster ten:0"),
+        (naming("foam"), "this"),
+    ],
+    ids=["same", "found-again", "in-another-set", "its-mean"],
+)
+def test_what_has_a_word_gets_no_second_one(second, named):
+    with pytest.raises(
+        NamingError, match=f"{named} is 'gel' already.*--rename gel foam"
+    ):
+        told(cluster("gel"), second)
+
+
+def test_cluster_gets_another_word_once_the_first_is_forgotten():
+    acts = [cluster("gel"), act("forget", "gel"), cluster("foam")]
+
+    assert told(*acts).words == ("foam",)
+
+
+PARTS = Parts(((3.0, 3.0), (3.0, 5.0)), (3, 2), ((0.5, 0.0),))
+
+
+def test_cluster_named_again_has_the_parts_that_were_not_kept_before():
+    words = told(cluster("gel"), cluster("gel", parts=PARTS)).for_model(MODEL)
+
+    assert words.parts == (PARTS,)
+
+
+def test_act_without_parts_is_read_and_hashed_as_before_there_were_any():
+    text = '[["gel"],[5],[[3.0,4.0]]]'
+
+    assert "parts" not in cluster("gel").to_json()
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert told(cluster("gel")).for_model(MODEL).sha256 == expected
+
+
+def test_parts_survive_json():
+    named = cluster("gel", parts=PARTS)
+
+    assert Naming.from_json(json.loads(json.dumps(named.to_json()))) == named
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"means": []},
+        {"means": [[1.0]]},
+        {"means": [[1.0, float("nan")], [0.0, 0.0]]},
+        {"sizes": [1]},
+        {"sizes": [1, 0]},
+        {"deviations": [[1.0]]},
+        {"colour": 1},
+        {"means": [[1.0]], "sizes": [1], "deviations": []},
+    ],
+)
+def test_parts_that_cannot_be(wrong):
+    document = cluster("gel", parts=PARTS).to_json()
+
+    with pytest.raises(NamingError, match="no act of naming"):
+        Naming.from_json({**document, "parts": {**document["parts"], **wrong}})
 
 
 def test_word_of_fingerprints_of_another_size():

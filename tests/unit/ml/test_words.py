@@ -6,6 +6,7 @@ import pytest
 from ainerd_bluesky.errors import NamingError
 from ainerd_bluesky.ml.classification import Classification
 from ainerd_bluesky.ml.naming import Naming, Vocabulary
+from ainerd_bluesky.ml.parts import Parts, parts_of
 from ainerd_bluesky.ml.words import ModelWords, with_names
 from ainerd_bluesky.xpcs.quality.checks import Quality
 
@@ -70,6 +71,42 @@ def test_word_given_twice_is_no_more_probable_than_one_given_once():
     (shares,) = words.shares(at(0, 4)[None])
 
     assert shares["gel"] == pytest.approx(0.5, abs=2e-3)
+
+
+def test_word_of_a_wide_cluster_reaches_its_ends():
+    ends = np.array([at(0, 8), at(0, 30)])
+    once = words_at(ends.mean(axis=0))
+    parts = Parts(tuple(map(tuple, ends.tolist())), (10_000, 10_000))
+
+    shares = replace(once, parts=(parts,)).shares(ends)
+
+    assert once.shares(ends)[0]["word-0"] < 0.01
+    assert min(row["word-0"] for row in shares) > 0.99
+
+
+@pytest.mark.parametrize(("n_each", "n_parts"), [(1, 1), (12, 4), (200, 16)])
+def test_parts_hold_all_members_and_say_how_wide_they_are(rng, n_each, n_parts):
+    Z = rng.normal(0, 2, (n_each, N_COMPONENTS))
+
+    parts = parts_of(Z)
+
+    assert (len(parts.means), sum(parts.sizes)) == (n_parts, n_each)
+    mean = np.average(parts.means, axis=0, weights=parts.sizes)
+    np.testing.assert_allclose(mean, Z.mean(axis=0), atol=1e-3)
+
+
+def test_spread_of_one_part_is_the_variance_of_its_members(rng):
+    Z = np.repeat(rng.normal(size=(5, N_COMPONENTS)) * 1e3, 3, axis=0)
+    Z += rng.normal(0, 2, Z.shape)
+
+    assert parts_of(Z).spread(np.eye(N_COMPONENTS)) == pytest.approx(4, rel=0.4)
+
+
+def test_members_that_are_alike_make_a_word_that_reaches_a_little_further():
+    parts = parts_of(np.ones((9, N_COMPONENTS)))
+
+    assert parts.means == ((1.0,) * N_COMPONENTS,)
+    assert parts.spread(np.eye(N_COMPONENTS)) == pytest.approx(0.1)
 
 
 def test_whitening_sets_the_scale_of_distances():
@@ -178,3 +215,28 @@ def test_five_examples_of_each_kind_name_the_others(fingerprints, shipped, rng):
     best = [max(row, key=row.get) for row in words.shares(Z[others])]
 
     assert np.mean([f"my-{kind}" for kind in y[others]] == np.array(best)) > 0.85
+
+
+def test_members_of_a_named_cluster_get_its_word_and_few_others_do(
+    fingerprints, shipped
+):
+    from ainerd_bluesky.ml.clustering import LatentClusters
+
+    Z, _ = fingerprints
+    clusters = LatentClusters(n_clusters=8).fit(Z)
+    members, strangers = [], []
+    for number, mean in zip(clusters.ids_, clusters.means_, strict=True):
+        is_member = clusters.labels_ == number
+        act = Naming(
+            "name", "gel", "ann", "now", model_sha256=shipped.sha256,
+            mean=tuple(mean), n_examples=int(is_member.sum()),
+            parts=parts_of(Z[is_member]),
+        )  # fmt: skip
+        shares = Vocabulary((act,)).for_model(shipped).shares(Z)
+        is_named = np.array([row["gel"] for row in shares]) > 0.5
+        members.append(is_named[is_member].mean())
+        strangers.append(is_named[~is_member].mean())
+
+    assert np.mean(members) > 0.95
+    assert min(members) > 0.8
+    assert np.mean(strangers) < 0.02
