@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 
 _OVER_STATIC_BINS = {"static", "static-frame", "symmetric"}
 _WITHOUT_FRAME_MEANS = {"symmetric", "monitor", "none"}
+# Sums convert what they add: counts of a few frames at a time.
+_COUNTS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,8 +245,12 @@ def static_sums(q_bin: QBin) -> Floats:
     ):
         # A third of the time that larger types take.
         dtype = np.uint32
-    sums: Floats = np.add.reduceat(counts, starts, axis=1, dtype=dtype).T
-    return sums.astype(np.float64)
+    sums = np.empty((len(starts), len(counts)))
+    step = max(1, _COUNTS_AT_ONCE // counts.shape[1])
+    for start in range(0, len(counts), step):
+        frames = slice(start, start + step)
+        sums[:, frames] = np.add.reduceat(counts[frames], starts, 1, dtype).T
+    return sums
 
 
 def normalise(

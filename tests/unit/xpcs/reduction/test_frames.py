@@ -124,6 +124,23 @@ def test_events_that_would_not_fit_are_refused(partition, rng):
     assert reduction.quality.flags == ("too-long",)
 
 
+def test_budget_for_counts_bounds_the_memory_of_the_whole_reduction(rng):
+    block = rng.poisson(0.5, (50, 1, 20_000)).astype(np.uint8)
+    partition = QPartition(np.ones((1, 20_000), np.int32), [0.01], [np.nan])
+    limits = ReductionConfig(max_frames=64, max_bytes=50_000_000)
+    config = AnalysisSettings(reduction=limits)
+    blocks = (np.roll(block, shift, axis=2) for shift in range(40))
+    tracemalloc.start()
+    try:
+        reduction = reduce_frames(blocks, partition, frame_time=0.1, config=config)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert reduction.quality.ok
+    # The other half is for what is made of counts on the way.
+    assert peak < 2.5 * limits.max_bytes
+
+
 def test_long_sparse_scan_is_never_dense(rng):
     n_frames, n_events = 60_000, 60_000
     partition = QPartition(np.ones((200, 1000), np.int32), [0.01], [np.nan])
