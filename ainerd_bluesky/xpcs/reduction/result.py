@@ -25,8 +25,8 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 ESTIMATORS = {
-    "two_time": "3",
-    "g2": "multi-tau, 3",
+    "two_time": "4",
+    "g2": "multi-tau, 4",
     "relaxation": "least squares with jackknife covariance, 2",
     "quality": "2",
 }

@@ -8,9 +8,9 @@ from ainerd_bluesky.errors import FrameStackError
 from ainerd_bluesky.xpcs.bins.normalisation import (
     arranged,
     normalise,
-    static_ranges,
 )
 from ainerd_bluesky.xpcs.bins.q_bin import QBin
+from ainerd_bluesky.xpcs.bins.static_bins import static_ranges
 from ainerd_bluesky.xpcs.data.series import Counts, PixelSeries
 from ainerd_bluesky.xpcs.two_time.correlation import BinCorrelation, correlate_bin
 from ainerd_bluesky.xpcs.two_time.products import FrameProducts, NumpyProducts
