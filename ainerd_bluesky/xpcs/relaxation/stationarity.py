@@ -12,6 +12,9 @@ __all__ = ["non_equilibrium_index"]
 Floats = NDArray[np.float64]
 
 _FEWEST_FRAMES = 12
+# A larger map takes seconds and several times its memory, and tells no more of changes
+# over halves of it.
+_LARGEST = 1000
 
 
 def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]:
@@ -30,7 +33,9 @@ def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]
     index, index_err : float
         0 in equilibrium; r times slower dynamics in the later half give about
         (r - 1)/(r + 1), negative where they accelerate; and the standard error that a
-        map in equilibrium has, see `map_noise`. nan where there is no contrast.
+        map in equilibrium has, see `map_noise`. nan where there is no contrast. A map
+        of more than 1000 frames is averaged over blocks of them first, so that a decay
+        within one block is not seen.
 
     Notes
     -----
@@ -55,7 +60,7 @@ def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]
     >>> abs(index) < 1e-6
     True
     """
-    values = np.asarray(two_time)
+    values = _averaged(np.asarray(two_time))
     g2 = g2_from_two_time(values)
     n_frames = len(values)
     decay = map_decay(g2)
@@ -72,6 +77,17 @@ def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]
     strength = float(np.sum(np.abs(weights) * known)) / 2
     error = float(np.sqrt(decay.noise(values).variance(block_sums(weights))))
     return change / strength, error / strength
+
+
+def _averaged(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return means over blocks of a large map; nan where a block lacks an element."""
+    width = -(-len(values) // _LARGEST) if values.ndim == 2 else 1
+    if width <= 1 or len(values) != values.shape[1]:
+        return values
+    starts = np.arange(0, len(values) - width + 1, width)
+    whole = values[: starts[-1] + width, : starts[-1] + width]
+    sums = np.add.reduceat(np.add.reduceat(whole, starts, axis=0), starts, axis=1)
+    return np.asarray(sums / width**2)
 
 
 def _halves(is_known: NDArray[np.bool_], n_lags: int) -> Floats:
