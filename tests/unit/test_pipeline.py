@@ -316,6 +316,13 @@ def test_frames_named_as_bad_are_left_out(frames, partition):
     assert np.isnan(reduction.two_time[:, [3, 4]]).all()
 
 
+def test_frames_named_beyond_the_end_of_a_scan_are_passed_over(frames, partition):
+    config = AnalysisSettings(reduction=ReductionConfig(bad_frames=(3, 500)))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
+    assert reduction.quality.ok
+    assert reduction.quality.reasons == ("1 of 96 frames are named as bad: 3",)
+
+
 @pytest.mark.parametrize("engine", ["numpy", "fp32", "int8", "events"])
 def test_every_engine_gives_the_same_and_is_named(frames, partition, engine):
     config = AnalysisSettings(correlation=CorrelationConfig(engine=engine))

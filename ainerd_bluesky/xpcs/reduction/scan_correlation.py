@@ -115,20 +115,42 @@ class Scan:
         return self._bad_frames(self.photons)
 
     def _bad_frames(self, photons: NDArray[np.float64]) -> BadFrames:
+        # The list is that of a beamline, and its scans differ in length.
+        named = self.config.reduction.bad_frames
         return find_bad_frames(
             np.where(self.series.is_missing, np.nan, photons),
-            given=self.config.reduction.bad_frames,
+            given=[frame for frame in named if frame < self.series.n_frames],
         )
 
-    @property
+    @cached_property
+    def remarks(self) -> Quality:
+        """What was left out of this scan, and why its maps are smaller than asked."""
+        found = Quality.good()
+        if self.bad.reasons:
+            reason = "; ".join(self.bad.reasons)
+            found = found.merge(Quality.remark("frames-left-out", reason))
+        n_frames, limits = self.series.n_frames, self.config.reduction
+        if self.map_size < n_frames <= limits.max_frames:
+            reason = (
+                f"maps of {n_frames} frames take {self._map_bytes / 1e9:.3g} GB, more "
+                f"than is left for them, and were averaged to {self.map_size} rows: "
+                "raise reduction.max_bytes"
+            )
+            found = found.merge(Quality.remark("averaged-for-memory", reason))
+        return found
+
+    @cached_property
     def map_size(self) -> int:
         """Rows of a two-time map: the frames, or blocks of them."""
         n_frames, limits = self.series.n_frames, self.config.reduction
-        n_bytes = _FLOAT_BYTES * self.series.n_q_bins * n_frames**2
         left = memory_budget(self.config) - self.series.n_bytes
-        if n_frames > limits.max_frames or n_bytes > left:
+        if n_frames > limits.max_frames or self._map_bytes > left:
             return min(limits.averaged_size, n_frames)
         return n_frames
+
+    @property
+    def _map_bytes(self) -> int:
+        return _FLOAT_BYTES * self.series.n_q_bins * self.series.n_frames**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +176,7 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
     Returns
     -------
     Reduction
-        With the engine of each q-bin in its recipe.
+        With the engine of each q-bin and the rows of the maps in its recipe.
     """
     size, n_q_bins = scan.map_size, scan.series.n_q_bins
     maps = empty_maps(n_q_bins, size)
@@ -166,9 +188,7 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
     one_time = [found.one_time for found in bins]
     return replace(
         bare,
-        quality=bare.quality.merge(
-            run_quality(bin_quality, bare.q_bins), _left_out(scan.bad)
-        ),
+        quality=bare.quality.merge(run_quality(bin_quality, bare.q_bins), scan.remarks),
         two_time=maps,
         frames_per_row=scan.series.n_frames / size,
         lags=one_time[0].lags,
@@ -178,14 +198,12 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
         fits=tuple(map(partial(_fit, bare.frame_time), one_time, bin_quality)),
         age_lags=tuple(found.age_lag for found in bins),
         bin_quality=bin_quality,
-        recipe={**bare.recipe, "engines": [found.engine for found in bins]},
+        recipe={
+            **bare.recipe,
+            "engines": [found.engine for found in bins],
+            "map_rows": size,
+        },
     )
-
-
-def _left_out(bad: BadFrames) -> Quality:
-    if not bad.reasons:
-        return Quality.good()
-    return Quality.remark("frames-left-out", "; ".join(bad.reasons))
 
 
 def _correlate_bin_into(
