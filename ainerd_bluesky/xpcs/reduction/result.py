@@ -14,6 +14,7 @@ from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit
 
 __all__ = [
     "ESTIMATORS",
+    "FASTER_THAN_MAP",
     "Reduction",
     "ReductionSettings",
     "bare_reduction",
@@ -31,6 +32,9 @@ ESTIMATORS = {
     "quality": "2",
 }
 """What computes the results; a change of numbers changes the name, hence the key."""
+
+FASTER_THAN_MAP = "dynamics-faster-than-map"
+"""Flag of a q-bin whose averaged map holds nothing of the decay that its g2 shows."""
 
 
 class ReductionSettings(Protocol):

@@ -1,7 +1,7 @@
 """Correlation of all q-bins of a scan: maps, g2, ages, fits and their quality."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ainerd_bluesky.xpcs.quality.checks import Quality, check_bin
 from ainerd_bluesky.xpcs.quality.map_quality import check_map
 from ainerd_bluesky.xpcs.quality.pixels import PixelDefects, find_pixel_defects
 from ainerd_bluesky.xpcs.reduction.result import (
+    FASTER_THAN_MAP,
     Reduction,
     ReductionSettings,
     run_quality,
@@ -42,6 +43,8 @@ N_AGES = 8
 enough frames to see a decay."""
 
 _FLOAT_BYTES = 4
+# In so many rows of an averaged map a decay is over before the map shows it.
+_ROWS_OF_DECAY = 2.0
 # The rest is for what is made of counts and maps on the way.
 _SHARE_OF_MEMORY = 0.5
 
@@ -184,18 +187,24 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
         _correlate_bin_into(two_time, q_bin, counts, scan)
         for q_bin, (two_time, counts) in enumerate(zip(maps, scan.series, strict=True))
     ]
-    bin_quality = tuple(found.quality for found in bins)
     one_time = [found.one_time for found in bins]
+    fits = [_fit(bare.frame_time, found.one_time, found.quality) for found in bins]
+    frames_per_row = scan.series.n_frames / size
+    unseen = [_unseen(fit, bare.frame_time, frames_per_row) for fit in fits]
+    bin_quality = tuple(
+        found.quality.merge(remark) for found, remark in zip(bins, unseen, strict=True)
+    )
+    quality = run_quality(bin_quality, bare.q_bins)
     return replace(
         bare,
-        quality=bare.quality.merge(run_quality(bin_quality, bare.q_bins), scan.remarks),
+        quality=bare.quality.merge(quality, scan.remarks, *unseen),
         two_time=maps,
-        frames_per_row=scan.series.n_frames / size,
+        frames_per_row=frames_per_row,
         lags=one_time[0].lags,
         g2=np.concatenate([found.g2 for found in one_time]),
         g2_err=np.concatenate([found.g2_err for found in one_time]),
         intensity=scan.photons / max(scan.n_pixels, 1),
-        fits=tuple(map(partial(_fit, bare.frame_time), one_time, bin_quality)),
+        fits=tuple(fits),
         age_lags=tuple(found.age_lag for found in bins),
         bin_quality=bin_quality,
         recipe={
@@ -269,4 +278,21 @@ def _fit(
         one_time.g2[0],
         one_time.g2_err[0],
         g2_cov=one_time.g2_cov[0],
+    )
+
+
+def _unseen(
+    fit: RelaxationFit, frame_time: float | None, frames_per_row: float
+) -> Quality:
+    """Remark that a decay is over within a few rows of an averaged map."""
+    if frame_time is None or frames_per_row == 1 or not fit.is_trusted:
+        return Quality.good()
+    row_time = frame_time * frames_per_row
+    if fit.relaxation_time > _ROWS_OF_DECAY * row_time:
+        return Quality.good()
+    return Quality.remark(
+        FASTER_THAN_MAP,
+        f"g2 decays within {fit.relaxation_time:.3g} s, and a row of the averaged map "
+        f"takes {row_time:.3g} s: believe the rate, not `no-signal`, or raise "
+        "reduction.max_frames",
     )
