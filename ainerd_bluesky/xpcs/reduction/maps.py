@@ -67,7 +67,8 @@ def reduce_maps(
     two_time = np.asarray(two_time)
     if two_time.ndim not in {2, 3} or len(two_time) == 0:
         raise TwoTimeError(
-            f"two_time must have shape (n_q_bins, n, n), got {two_time.shape}"
+            "two_time must have shape (n_q_bins, n, n) with one q-bin or more, got "
+            f"{two_time.shape}"
         )
 
     maps = _as_float32(two_time if two_time.ndim == 3 else two_time[None])

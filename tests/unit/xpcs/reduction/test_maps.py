@@ -62,7 +62,7 @@ def test_map_without_contrast_has_errors_too(rng):
     ("maps", "arguments", "message"),
     [
         (np.ones(5), {}, r"got \(5,\)"),
-        (np.ones((0, 40, 40)), {}, r"got \(0, 40, 40\)"),
+        (np.ones((0, 40, 40)), {}, r"one q-bin or more, got \(0, 40, 40\)"),
         (np.ones((2, 40, 40)), {"q_values": [0.1]}, r"q_values has shape \(1,\)"),
         (np.ones((2, 40, 40)), {"phi_values": [1, 2, 3]}, "phi_values"),
         (np.ones((2, 40, 40)), {"q_bins": [1]}, r"q_bins must be 2 integers"),
