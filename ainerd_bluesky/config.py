@@ -112,9 +112,11 @@ class ReductionConfig(_Section):
     """Rows of an averaged map."""
     max_bytes: Annotated[int, Field(ge=1_000_000)] | None = None
     """Most memory for the counts and the two-time maps of one run; unset: half of what
-    this machine has left. Larger maps are averaged, more counts are refused."""
+    this machine has left. Larger maps are averaged, with a remark, and more
+    counts are refused."""
     bad_frames: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    """Frames known to be bad, counted from 0; others are found by their brightness."""
+    """Frames known to be bad, counted from 0; others are found by their brightness.
+    Those beyond the end of a shorter scan are passed over."""
 
 
 class ClassificationConfig(_Section):

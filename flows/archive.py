@@ -15,6 +15,7 @@ from ainerd_bluesky.errors import (
     CatalogError,
     FileFormatError,
     PartitionError,
+    TwoTimeError,
 )
 from ainerd_bluesky.ml.words import ModelWords
 from ainerd_bluesky.pipeline import (
@@ -116,13 +117,16 @@ def _reduced_maps(
 ) -> tuple[Reduction, Acquisition]:
     maps = read_two_time(path, reading.dataset)
     frame_time, origin = _frame_time(reading, maps.frame_time)
-    reduction = reduce_maps(
-        maps.two_time,
-        q_values=maps.q_values,
-        phi_values=maps.phi_values,
-        q_bins=maps.metadata.get("q_bins"),
-        frame_time=frame_time,
-    )
+    try:
+        reduction = reduce_maps(
+            maps.two_time,
+            q_values=maps.q_values,
+            phi_values=maps.phi_values,
+            q_bins=maps.metadata.get("q_bins"),
+            frame_time=frame_time,
+        )
+    except TwoTimeError as error:
+        raise FileFormatError(f"{path}: {error}") from error
     acquisition = Acquisition(
         run_uid=uid,
         sample=path.stem,

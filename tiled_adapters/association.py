@@ -27,7 +27,14 @@ from tiled_adapters.summaries import Progress, summary_rows
 __all__ = ["JoinedRuns", "first_start", "join_runs"]
 
 Floats = NDArray[np.float64]
-_PHYSICS = ("relaxation_rate", "alpha", "beta", "q_exponent", "aging_exponent")
+_PHYSICS = (
+    "relaxation_rate",
+    "alpha",
+    "beta",
+    "q_exponent",
+    "aging_exponent",
+    "non_equilibrium_index",
+)
 _COLUMNS = {
     "run_uid": "run_uid",
     "label": "label",

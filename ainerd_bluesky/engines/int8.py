@@ -46,7 +46,7 @@ class Int8Products:
         is_matrix = counts.shape[1] > 1
         if not (is_small and is_matrix and int8_works()):
             return Float32Products().prepare(counts, is_good)
-        return _Int8Frames(_as_bytes(counts, is_good), peak)
+        return _Int8Frames(_as_bytes(counts), is_good, peak)
 
 
 class _Int8Frames:
@@ -55,8 +55,11 @@ class _Int8Frames:
     engine = "int8"
     is_exact = True
 
-    def __init__(self, counts: NDArray[np.uint8], peak: float) -> None:
+    def __init__(
+        self, counts: NDArray[np.uint8], is_good: NDArray[np.bool_], peak: float
+    ) -> None:
         self.peak = peak
+        self._is_bad = ~is_good
         self._unsigned = torch.from_numpy(counts)
         self._signed = self._unsigned.view(torch.int8)
         self._buffer = TileBuffer(np.int32)
@@ -66,6 +69,9 @@ class _Int8Frames:
         left, right = self._unsigned[rows, pixels], self._signed[columns, pixels]
         with one_thread():
             torch._int_mm(left, right.t(), out=torch.from_numpy(tile))  # noqa: SLF001 - has no public name for integers
+        # Instead of a copy of the counts with bad frames as zeros.
+        tile[self._is_bad[rows]] = 0
+        tile[:, np.flatnonzero(self._is_bad[columns])] = 0
         return tile
 
     def sums(self, pixels: slice) -> Floats:
@@ -73,7 +79,7 @@ class _Int8Frames:
         with one_thread():
             # A matrix product adds bytes ten times as fast as numpy does.
             sums = torch._int_mm(self._unsigned[:, pixels], ones)  # noqa: SLF001 - as above
-        return sums.numpy()[:, 0].astype(np.float64)
+        return np.where(self._is_bad, 0.0, sums.numpy()[:, 0])
 
     def rescale(self, weights: Floats) -> None:
         raise NotImplementedError("bytes have no fractions")
@@ -115,7 +121,7 @@ def int8_works() -> bool:
     # More than one block of any kernel, edges that fit none, and the highest counts.
     counts = rng.integers(0, HIGHEST_COUNT + 1, (83, 1031), dtype=np.uint8)
     counts[:2] = HIGHEST_COUNT
-    frames = _Int8Frames(counts, HIGHEST_COUNT)
+    frames = _Int8Frames(counts, np.ones(len(counts), bool), HIGHEST_COUNT)
     rows, columns, pixels = slice(0, 37), slice(0, 83), slice(3, 1030)
     part: NDArray[np.int64] = counts[:, pixels].astype(np.int64)
     try:
@@ -136,10 +142,8 @@ def _peak(counts: Counts, is_good: NDArray[np.bool_]) -> float:
     return highest_count(counts, is_good)
 
 
-def _as_bytes(counts: Counts, is_good: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _as_bytes(counts: Counts) -> NDArray[np.uint8]:
     is_taken = counts.dtype == np.uint8 and counts.flags.c_contiguous
-    if is_taken and counts.flags.writeable and is_good.all():
+    if is_taken and counts.flags.writeable:
         return counts
-    as_bytes = counts.astype(np.uint8, order="C")
-    as_bytes[~is_good] = 0
-    return as_bytes
+    return counts.astype(np.uint8, order="C")

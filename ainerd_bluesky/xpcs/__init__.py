@@ -40,6 +40,7 @@ from ainerd_bluesky.xpcs.relaxation.aging import (
     fit_relaxation_by_age,
 )
 from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit, fit_relaxation
+from ainerd_bluesky.xpcs.relaxation.stationarity import non_equilibrium_index
 from ainerd_bluesky.xpcs.two_time.correlation import BinCorrelation, correlate_bin
 from ainerd_bluesky.xpcs.two_time.event_correlation import (
     correlate_events,
@@ -81,6 +82,7 @@ __all__ = [
     "g2_from_two_time",
     "multi_tau_g2",
     "multi_tau_lags",
+    "non_equilibrium_index",
     "reduce_events",
     "reduce_frames",
     "reduce_maps",

@@ -309,11 +309,41 @@ def test_counts_that_no_map_can_hold_are_an_answer(frames, partition):
     assert "scale the counts" in " ".join(reduction.quality.reasons)
 
 
+@pytest.mark.parametrize(
+    ("tau", "is_doubted"), [(8.0, True), (300.0, False)], ids=["fast", "slow"]
+)
+def test_no_signal_is_doubted_where_g2_decays_within_a_row(
+    speckle_counts, tau, is_doubted
+):
+    # 25 frames a row; exp(-2 Gamma tau) = exp(-2 t / tau).
+    movie = speckle_counts(1600, 300, tau, 0.5, 3.0)[:, None]
+    config = AnalysisSettings(
+        reduction=ReductionConfig(max_frames=1000, averaged_size=64)
+    )
+    partition = QPartition(np.ones((1, 300), np.int64), [0.01], [np.nan])
+    reduction = reduce_frames([movie], partition, frame_time=0.1, config=config)
+    assert reduction.fits[0].is_trusted
+    model = Oracle({"no-signal": 0.8, "stationary": 0.2})
+    analysis = analyse(reduction, ACQUISITION, model, config=config)
+    flag, expected = "dynamics-faster-than-map", 0.65 if is_doubted else 0.8
+    assert (flag in analysis.summary["quality"]["flags"]) == is_doubted
+    assert (flag in analysis.bins["flags"][0]) == is_doubted
+    assert analysis.summary["label"] == "no-signal"
+    assert analysis.summary["confidence"] == pytest.approx(expected)
+
+
 def test_frames_named_as_bad_are_left_out(frames, partition):
     config = AnalysisSettings(reduction=ReductionConfig(bad_frames=(3, 4)))
     reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
     assert reduction.quality.reasons == ("2 of 96 frames are named as bad: 3, 4",)
     assert np.isnan(reduction.two_time[:, [3, 4]]).all()
+
+
+def test_frames_named_beyond_the_end_of_a_scan_are_passed_over(frames, partition):
+    config = AnalysisSettings(reduction=ReductionConfig(bad_frames=(3, 500)))
+    reduction = reduce_frames([frames], partition, frame_time=0.1, config=config)
+    assert reduction.quality.ok
+    assert reduction.quality.reasons == ("1 of 96 frames are named as bad: 3",)
 
 
 @pytest.mark.parametrize("engine", ["numpy", "fp32", "int8", "events"])

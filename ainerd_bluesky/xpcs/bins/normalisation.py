@@ -9,7 +9,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.errors import FrameStackError
 from ainerd_bluesky.xpcs.bins.pixel_means import PixelMeans
-from ainerd_bluesky.xpcs.bins.q_bin import BinLayout, QBin, SomeBin
+from ainerd_bluesky.xpcs.bins.q_bin import BinLayout, SomeBin
+from ainerd_bluesky.xpcs.bins.static_bins import static_variance
 
 __all__ = [
     "Normalisation",
@@ -17,8 +18,6 @@ __all__ = [
     "normalise",
     "normalise_pixels",
     "pair_counts",
-    "static_ranges",
-    "static_sums",
     "used_frames",
 ]
 
@@ -120,13 +119,11 @@ class Normalisation:
     def merged(self) -> "Normalisation":
         """Return the same for counts that were multiplied by their weights."""
         sums = (self.weights**2)[None] @ self.sums
-        return Normalisation(
+        return replace(
+            self,
             weights=np.ones(1),
             n_pixels=self.n_pixels.sum(keepdims=True),
-            factors=self.factors,
-            norms=self.norms,
             sums=sums,
-            is_used=self.is_used,
         )
 
 
@@ -202,51 +199,6 @@ def arranged(q_bin: SomeBin, config: CorrelationConfig) -> SomeBin:
     return q_bin.taking(order)
 
 
-def static_ranges(q_bin: QBin) -> tuple[slice, ...]:
-    """Return the columns of each static bin of an arranged q-bin.
-
-    Parameters
-    ----------
-    q_bin : QBin
-        With the pixels of each static bin side by side.
-
-    Returns
-    -------
-    tuple of slice
-        One of each static bin; none where there are no pixels.
-    """
-    edges = np.concatenate([[0], np.cumsum(np.bincount(q_bin.static_bins))]).tolist()
-    return tuple(map(slice, edges[:-1], edges[1:]))
-
-
-def static_sums(q_bin: QBin) -> Floats:
-    """Sum the counts over the pixels of each static bin.
-
-    Parameters
-    ----------
-    q_bin : QBin
-        Arranged.
-
-    Returns
-    -------
-    ndarray of float64, shape (n_static, n_frames)
-        Photons.
-    """
-    starts = [pixels.start for pixels in static_ranges(q_bin)]
-    if not starts:
-        return np.zeros((0, len(q_bin.counts)))
-    counts = q_bin.counts
-    dtype: type[np.number] = np.float64
-    if (
-        counts.dtype.kind == "u"
-        and np.iinfo(counts.dtype).max * counts.shape[1] < 2**32
-    ):
-        # A third of the time that larger types take.
-        dtype = np.uint32
-    sums: Floats = np.add.reduceat(counts, starts, axis=1, dtype=dtype).T
-    return sums.astype(np.float64)
-
-
 def normalise(
     sums: Floats, q_bin: BinLayout, config: CorrelationConfig
 ) -> Normalisation:
@@ -292,6 +244,7 @@ def normalise(
         sums=sums,
         is_used=is_used,
         is_symmetric=kind == "symmetric",
+        correction=static_variance(sums, pixels, is_used) if kind == "static" else 0.0,
     )
 
 

@@ -158,7 +158,12 @@ def repeats_before(counts: BinCounts) -> Bools:
         From the second frame on.
     """
     if not isinstance(counts, BinEvents):
-        return np.asarray((counts[1:] == counts[:-1]).all(axis=1))
+        is_repeated = np.empty(max(len(counts) - 1, 0), bool)
+        for start in range(0, len(is_repeated), _BLOCK_FRAMES):
+            frames = counts[start : start + _BLOCK_FRAMES + 1]
+            stop = start + len(frames) - 1
+            is_repeated[start:stop] = (frames[1:] == frames[:-1]).all(axis=1)
+        return is_repeated
     events = counts.by_pixel
     pixels, times = events.pixels, events.times
     is_same = (np.diff(pixels) == 0) & (np.diff(times) == 1)

@@ -127,7 +127,13 @@ class PixelSeries:
             negative or infinite; the series is then unchanged.
         """
         frames = np.asarray(frames)
-        if frames.ndim != 3 or frames.shape[1:] != self.shape:
+        if frames.ndim != 3:
+            wanted = ", ".join(map(str, ("k", *self.shape)))
+            raise FrameStackError(
+                f"frames have shape {frames.shape}, not ({wanted}): one frame is "
+                "frame[None]"
+            )
+        if frames.shape[1:] != self.shape:
             raise FrameStackError(
                 f"frames have shape {frames.shape}, the q-partition {self.shape}"
             )

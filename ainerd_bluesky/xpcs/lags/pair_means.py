@@ -14,6 +14,7 @@ from ainerd_bluesky.xpcs.bins.pixel_sets import (
     ratio,
 )
 from ainerd_bluesky.xpcs.bins.q_bin import BinLayout, EventBin, QBin
+from ainerd_bluesky.xpcs.bins.static_bins import static_sums, static_variance
 from ainerd_bluesky.xpcs.lags.level_pairs import level_pairs
 from ainerd_bluesky.xpcs.lags.multi_tau import PairPlan, coarser
 
@@ -148,11 +149,12 @@ def _weights(
         means = pixel_means(q_bin)
         return means.weights, is_used, means.correction
     if normalisation in {"static", "symmetric"}:
-        bins = q_bin.static_bins
-        sizes = np.bincount(bins)
-        photons = binned(bins, totals, len(sizes)) / sizes
-        weights = ratio(np.full(len(photons), float(is_used.sum())), photons, fill=0.0)
-        return weights[bins], is_used, 0.0
+        sums = np.where(is_used, static_sums(q_bin), 0.0)
+        sizes = np.bincount(q_bin.static_bins).astype(np.float64)
+        weights = ratio(sizes * is_used.sum(), sums.sum(axis=1), fill=0.0)
+        is_static = normalisation == "static"
+        correction = static_variance(sums, sizes, is_used) if is_static else 0.0
+        return weights[q_bin.static_bins], is_used, correction
     return np.ones(len(totals)), is_used, 0.0
 
 

@@ -18,6 +18,7 @@ from ainerd_bluesky.xpcs.bins.pixel_sets import (
     ratio,
 )
 from ainerd_bluesky.xpcs.bins.q_bin import BinLayout, EventBin, QBin
+from ainerd_bluesky.xpcs.bins.static_bins import static_variance
 from ainerd_bluesky.xpcs.lags.level_pairs import event_pair_sums
 from ainerd_bluesky.xpcs.lags.multi_tau import PairPlan
 from ainerd_bluesky.xpcs.lags.pair_means import means_of_ratios
@@ -176,16 +177,19 @@ def _over_whole_bin(
 ) -> Floats:
     """Return g2 of each set, shape (n_sets, n_lags, n_ages)."""
     weights, n_pixels = np.ones_like(sets.n_pixels), sets.n_pixels.sum(axis=1)
+    correction = sets.correction
     # A single weight would drop out again, but not without rounding.
     if kind == "static" and sets.n_pixels.shape[1] > 1:
         totals = sets.sums.totals
         weights = ratio(sets.n_pixels, totals, fill=0.0)
         n_pixels = np.where(totals > 0, sets.n_pixels, 0).sum(axis=1)
+        photons = np.where(is_used, sets.sums.total, 0.0)
+        correction = static_variance(photons, sets.n_pixels[0], is_used)
     products = np.einsum("sb,sbla->sla", weights**2, sets.products)
     sums = sets.sums.weighted(weights)
     factors = frame_factors(sums, n_pixels, is_used, q_bin, kind)
     norms = lag_products(factors, factors, plan)
-    return ratio(products * n_pixels[:, None, None], norms) + sets.correction
+    return ratio(products * n_pixels[:, None, None], norms) + correction
 
 
 def _over_static_bins(

@@ -137,8 +137,8 @@ def find_pixel_defects(
     totals, squares, brightness = pixel_moments(counts, is_good)
     is_saturated = nothing
     if saturation is not None and not isinstance(counts, BinEvents):
-        shown = counts if is_good.all() else counts[is_good]
-        is_saturated = shown.max(axis=0) >= saturation
+        where = True if is_good.all() else is_good[:, None]
+        is_saturated = counts.max(axis=0, where=where, initial=0) >= saturation
     is_dead, is_hot = _extreme_totals(totals, ~is_saturated, static_bins)
     out = is_hot | is_saturated
     if out.any():

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ainerd_bluesky.errors import TwoTimeError
-from ainerd_bluesky.xpcs.lags.one_time import g2_err_from_two_time, g2_from_two_time
+from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
 from ainerd_bluesky.xpcs.quality.checks import Quality
 from ainerd_bluesky.xpcs.quality.map_quality import check_map
 from ainerd_bluesky.xpcs.reduction.result import (
@@ -20,6 +20,7 @@ from ainerd_bluesky.xpcs.reduction.result import (
     run_quality,
 )
 from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit, fit_relaxation
+from ainerd_bluesky.xpcs.relaxation.map_g2 import g2_err_of_map
 
 __all__ = ["reduce_maps"]
 
@@ -52,8 +53,9 @@ def reduce_maps(
     Returns
     -------
     Reduction
-        g2 has all lags; its errors come from the scatter between ten parts of the run.
-        A map that lacks a few frames is taken, with the remark `missing-frames`.
+        g2 has all lags; its errors follow from the noise of the map and from how long
+        its elements have speckles in common. A map that lacks a few frames is taken,
+        with the remark `missing-frames`.
 
     Raises
     ------
@@ -65,7 +67,8 @@ def reduce_maps(
     two_time = np.asarray(two_time)
     if two_time.ndim not in {2, 3} or len(two_time) == 0:
         raise TwoTimeError(
-            f"two_time must have shape (n_q_bins, n, n), got {two_time.shape}"
+            "two_time must have shape (n_q_bins, n, n) with one q-bin or more, got "
+            f"{two_time.shape}"
         )
 
     maps = _as_float32(two_time if two_time.ndim == 3 else two_time[None])
@@ -161,10 +164,12 @@ def _sha256(maps: NDArray[np.float32]) -> str:
 def _with_g2_of_maps(reduction: Reduction) -> Reduction:
     """Fill in g2 and the fits of the bins that are usable."""
     g2 = g2_from_two_time(reduction.two_time)
-    g2_err = g2_err_from_two_time(reduction.two_time)
+    g2_err = np.full(g2.shape, np.nan)
     lags = np.arange(1, reduction.n_frames)
     fits = list(reduction.fits)
     for index, quality in enumerate(reduction.bin_quality):
+        if quality.ok:
+            g2_err[index] = g2_err_of_map(reduction.two_time[index], g2[index])
         if quality.ok and reduction.frame_time is not None:
             fits[index] = fit_relaxation(
                 lags * reduction.frame_time,

@@ -13,6 +13,7 @@ from ainerd_bluesky.xpcs.relaxation.aging import (
     fit_relaxation_by_age,
 )
 from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit, fit_power_law
+from ainerd_bluesky.xpcs.relaxation.stationarity import non_equilibrium_index
 
 __all__ = ["describe_relaxation"]
 
@@ -42,7 +43,9 @@ def describe_relaxation(reduction: Reduction) -> dict[str, Any]:
         trusted bins;
         `relaxation_rate_first` and `relaxation_rate_last`, of the first and the last
         trusted eighth of the run; `aging_exponent`, the mu of a relaxation time that
-        grows as age^mu. Times in seconds, q in 1/angstrom; None or nan where unknown.
+        grows as age^mu; `non_equilibrium_index`, 0 where the dynamics do not change
+        with age, see the function of that name. Times in seconds, q in 1/angstrom;
+        None or nan where unknown.
     """
     # A fit is trusted only in a usable bin; a refused run may still have some.
     trusted = [
@@ -67,6 +70,7 @@ def describe_relaxation(reduction: Reduction) -> dict[str, Any]:
         "q_exponent_err": exponent_err,
         "n_trusted_bins": len(trusted),
         **_describe_aging(reduction, index),
+        **_describe_change(reduction, index),
     }
 
 
@@ -102,6 +106,17 @@ def _describe_aging(reduction: Reduction, index: int | None) -> dict[str, float 
         "aging_exponent": exponent,
         "aging_exponent_err": exponent_err,
     }
+
+
+def _describe_change(
+    reduction: Reduction, index: int | None
+) -> dict[str, float | None]:
+    names = ("non_equilibrium_index", "non_equilibrium_index_err")
+    if index is None:
+        return dict.fromkeys(names)
+    return dict(
+        zip(names, non_equilibrium_index(reduction.two_time[index]), strict=True)
+    )
 
 
 def _fit_by_age(reduction: Reduction, index: int, frame_time: float) -> RelaxationByAge:

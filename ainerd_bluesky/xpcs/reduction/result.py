@@ -15,6 +15,7 @@ from ainerd_bluesky.xpcs.relaxation.fit import RelaxationFit
 
 __all__ = [
     "ESTIMATORS",
+    "FASTER_THAN_MAP",
     "Reduction",
     "ReductionSettings",
     "bare_reduction",
@@ -26,12 +27,15 @@ __all__ = [
 Floats = NDArray[np.float64]
 
 ESTIMATORS = {
-    "two_time": "3",
-    "g2": "multi-tau, 3",
+    "two_time": "4",
+    "g2": "multi-tau, 4",
     "relaxation": "least squares with jackknife covariance, 2",
     "quality": "2",
 }
 """What computes the results; a change of numbers changes the name, hence the key."""
+
+FASTER_THAN_MAP = "dynamics-faster-than-map"
+"""Flag of a q-bin whose averaged map holds nothing of the decay that its g2 shows."""
 
 
 class ReductionSettings(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ainerd_bluesky.xpcs.quality.checks import Quality, check_bin
 from ainerd_bluesky.xpcs.quality.map_quality import check_map
 from ainerd_bluesky.xpcs.quality.pixels import PixelDefects, find_pixel_defects
 from ainerd_bluesky.xpcs.reduction.result import (
+    FASTER_THAN_MAP,
     Reduction,
     ReductionSettings,
     run_quality,
@@ -44,6 +45,8 @@ N_AGES = 8
 enough frames to see a decay."""
 
 _FLOAT_BYTES = 4
+# In so many rows of an averaged map a decay is over before the map shows it.
+_ROWS_OF_DECAY = 2.0
 # The rest is for what is made of counts and maps on the way.
 _SHARE_OF_MEMORY = 0.5
 
@@ -117,20 +120,42 @@ class Scan:
         return self._bad_frames(self.photons)
 
     def _bad_frames(self, photons: NDArray[np.float64]) -> BadFrames:
+        # The list is that of a beamline, and its scans differ in length.
+        named = self.config.reduction.bad_frames
         return find_bad_frames(
             np.where(self.series.is_missing, np.nan, photons),
-            given=self.config.reduction.bad_frames,
+            given=[frame for frame in named if frame < self.series.n_frames],
         )
 
-    @property
+    @cached_property
+    def remarks(self) -> Quality:
+        """What was left out of this scan, and why its maps are smaller than asked."""
+        found = Quality.good()
+        if self.bad.reasons:
+            reason = "; ".join(self.bad.reasons)
+            found = found.merge(Quality.remark("frames-left-out", reason))
+        n_frames, limits = self.series.n_frames, self.config.reduction
+        if self.map_size < n_frames <= limits.max_frames:
+            reason = (
+                f"maps of {n_frames} frames take {self._map_bytes / 1e9:.3g} GB, more "
+                f"than is left for them, and were averaged to {self.map_size} rows: "
+                "raise reduction.max_bytes"
+            )
+            found = found.merge(Quality.remark("averaged-for-memory", reason))
+        return found
+
+    @cached_property
     def map_size(self) -> int:
         """Rows of a two-time map: the frames, or blocks of them."""
         n_frames, limits = self.series.n_frames, self.config.reduction
-        n_bytes = _FLOAT_BYTES * self.series.n_q_bins * n_frames**2
         left = memory_budget(self.config) - self.series.n_bytes
-        if n_frames > limits.max_frames or n_bytes > left:
+        if n_frames > limits.max_frames or self._map_bytes > left:
             return min(limits.averaged_size, n_frames)
         return n_frames
+
+    @property
+    def _map_bytes(self) -> int:
+        return _FLOAT_BYTES * self.series.n_q_bins * self.series.n_frames**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +181,7 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
     Returns
     -------
     Reduction
-        With the engine of each q-bin in its recipe.
+        With the engine of each q-bin and the rows of the maps in its recipe.
     """
     size, n_q_bins = scan.map_size, scan.series.n_q_bins
     maps = empty_maps(n_q_bins, size)
@@ -164,24 +189,32 @@ def correlate_scan(bare: Reduction, scan: Scan) -> Reduction:
         _correlate_bin_into(two_time, q_bin, counts, scan)
         for q_bin, (two_time, counts) in enumerate(zip(maps, scan.series, strict=True))
     ]
-    bin_quality = tuple(found.quality for found in bins)
     one_time = [found.one_time for found in bins]
+    fits = [_fit(bare.frame_time, found.one_time, found.quality) for found in bins]
+    frames_per_row = scan.series.n_frames / size
+    unseen = [_unseen(fit, bare.frame_time, frames_per_row) for fit in fits]
+    bin_quality = tuple(
+        found.quality.merge(remark) for found, remark in zip(bins, unseen, strict=True)
+    )
+    quality = run_quality(bin_quality, bare.q_bins)
     return replace(
         bare,
-        quality=bare.quality.merge(
-            run_quality(bin_quality, bare.q_bins), _left_out(scan.bad)
-        ),
+        quality=bare.quality.merge(quality, scan.remarks, *unseen),
         two_time=maps,
-        frames_per_row=scan.series.n_frames / size,
+        frames_per_row=frames_per_row,
         lags=one_time[0].lags,
         g2=np.concatenate([found.g2 for found in one_time]),
         g2_err=np.concatenate([found.g2_err for found in one_time]),
         intensity=scan.photons / max(scan.n_pixels, 1),
-        fits=tuple(map(partial(_fit, bare.frame_time), one_time, bin_quality)),
+        fits=tuple(fits),
         age_lags=tuple(found.age_lag for found in bins),
         static_intensity=_static_intensity(bare.partition, scan.defects),
         bin_quality=bin_quality,
-        recipe={**bare.recipe, "engines": [found.engine for found in bins]},
+        recipe={
+            **bare.recipe,
+            "engines": [found.engine for found in bins],
+            "map_rows": size,
+        },
     )
 
 
@@ -202,12 +235,6 @@ def _static_intensity(
     unknown = np.full(len(photons), np.nan)
     means = np.divide(photons, n_pixels, out=unknown, where=n_pixels > 0)
     return np.asarray(means[1:])
-
-
-def _left_out(bad: BadFrames) -> Quality:
-    if not bad.reasons:
-        return Quality.good()
-    return Quality.remark("frames-left-out", "; ".join(bad.reasons))
 
 
 def _correlate_bin_into(
@@ -273,4 +300,21 @@ def _fit(
         one_time.g2[0],
         one_time.g2_err[0],
         g2_cov=one_time.g2_cov[0],
+    )
+
+
+def _unseen(
+    fit: RelaxationFit, frame_time: float | None, frames_per_row: float
+) -> Quality:
+    """Remark that a decay is over within a few rows of an averaged map."""
+    if frame_time is None or frames_per_row == 1 or not fit.is_trusted:
+        return Quality.good()
+    row_time = frame_time * frames_per_row
+    if fit.relaxation_time > _ROWS_OF_DECAY * row_time:
+        return Quality.good()
+    return Quality.remark(
+        FASTER_THAN_MAP,
+        f"g2 decays within {fit.relaxation_time:.3g} s, and a row of the averaged map "
+        f"takes {row_time:.3g} s: believe the rate, not `no-signal`, or raise "
+        "reduction.max_frames",
     )

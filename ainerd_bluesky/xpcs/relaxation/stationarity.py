@@ -4,17 +4,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ainerd_bluesky.xpcs.lags.one_time import g2_from_two_time
-from ainerd_bluesky.xpcs.relaxation.map_noise import block_sums, map_noise
+from ainerd_bluesky.xpcs.relaxation.map_g2 import FEWEST_LAGS, OVER, map_decay
+from ainerd_bluesky.xpcs.relaxation.map_noise import block_sums
 
 __all__ = ["non_equilibrium_index"]
 
 Floats = NDArray[np.float64]
 
-# Where the decay is over, elements add noise and no change.
-_OVER = 0.1
-# Fewer delays are the noise of neighbouring frames.
-_FEWEST_LAGS = 3
 _FEWEST_FRAMES = 12
+# A larger map takes seconds and several times its memory, and tells no more of changes
+# over halves of it.
+_LARGEST = 1000
 
 
 def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]:
@@ -33,7 +33,9 @@ def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]
     index, index_err : float
         0 in equilibrium; r times slower dynamics in the later half give about
         (r - 1)/(r + 1), negative where they accelerate; and the standard error that a
-        map in equilibrium has, see `map_noise`. nan where there is no contrast.
+        map in equilibrium has, see `map_noise`. nan where there is no contrast. A map
+        of more than 1000 frames is averaged over blocks of them first, so that a decay
+        within one block is not seen.
 
     Notes
     -----
@@ -58,40 +60,34 @@ def non_equilibrium_index(two_time: NDArray[np.floating]) -> tuple[float, float]
     >>> abs(index) < 1e-6
     True
     """
-    values = np.asarray(two_time)
+    values = _averaged(np.asarray(two_time))
     g2 = g2_from_two_time(values)
     n_frames = len(values)
-    if n_frames < _FEWEST_FRAMES or not np.isfinite(g2).any():
-        return float("nan"), float("nan")
-    baseline = _baseline(g2)
-    above = np.nan_to_num(g2 - baseline)
-    beta = float(above[:_FEWEST_LAGS].mean())
-    if not beta > 0:
+    decay = map_decay(g2)
+    if n_frames < _FEWEST_FRAMES or decay is None:
         return float("nan"), float("nan")
 
-    shape = np.clip(above / beta, 0, 1)
-    is_over = np.flatnonzero(shape < _OVER)
-    n_lags = max(int(is_over[0]) if len(is_over) > 0 else n_frames - 1, _FEWEST_LAGS)
+    # Where the decay is over, elements add noise and no change.
+    is_over = np.flatnonzero(decay.shape < OVER)
+    n_lags = max(int(is_over[0]) if len(is_over) > 0 else n_frames - 1, FEWEST_LAGS)
     weights = _halves(np.isfinite(values), min(n_lags, n_frames // 2))
-    known = np.where(weights == 0, 0.0, np.nan_to_num(values)) - baseline
+    known = np.where(weights == 0, 0.0, np.nan_to_num(values)) - decay.baseline
     # Each element stands on both sides of the diagonal.
     change = float(np.sum(weights * known)) / 2
     strength = float(np.sum(np.abs(weights) * known)) / 2
-    time = np.arange(n_frames)
-    correlation = np.concatenate([[1.0], shape])[np.abs(time[:, None] - time)]
-    noise = map_noise(values, correlation, beta, baseline)
-    error = float(np.sqrt(noise.variance(block_sums(weights))))
+    error = float(np.sqrt(decay.noise(values).variance(block_sums(weights))))
     return change / strength, error / strength
 
 
-def _baseline(g2: Floats) -> float:
-    """Return the level that g2 ends at, or 1 if it does not get there."""
-    first, middle, last = (
-        float(np.nanmean(part)) if np.isfinite(part).any() else 1.0
-        for part in (g2[:_FEWEST_LAGS], *np.array_split(g2, 3)[1:])
-    )
-    is_level = middle - last < _OVER * (first - last)
-    return last if is_level else min(1.0, last)
+def _averaged(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return means over blocks of a large map; nan where a block lacks an element."""
+    width = -(-len(values) // _LARGEST) if values.ndim == 2 else 1
+    if width <= 1 or len(values) != values.shape[1]:
+        return values
+    starts = np.arange(0, len(values) - width + 1, width)
+    whole = values[: starts[-1] + width, : starts[-1] + width]
+    sums = np.add.reduceat(np.add.reduceat(whole, starts, axis=0), starts, axis=1)
+    return np.asarray(sums / width**2)
 
 
 def _halves(is_known: NDArray[np.bool_], n_lags: int) -> Floats:

@@ -14,10 +14,10 @@ from ainerd_bluesky.xpcs.bins.normalisation import (
     normalise,
     normalise_pixels,
     pair_counts,
-    static_ranges,
 )
 from ainerd_bluesky.xpcs.bins.pixel_means import pixel_means
 from ainerd_bluesky.xpcs.bins.q_bin import QBin
+from ainerd_bluesky.xpcs.bins.static_bins import static_ranges
 from ainerd_bluesky.xpcs.machine.memory import require_memory
 from ainerd_bluesky.xpcs.two_time.products import (
     Float32Products,
@@ -241,6 +241,8 @@ class _MapBuilder:
             self._fill(tile, rows)
             if self._config.estimator == "mean-of-ratios":
                 add_lag_sums_into(self._ratio_sums, tile.copy(), np.inf)
+            if self._norm.correction != 0:
+                tile += np.float32(self._norm.correction)
             mirror(two_time, rows)
         self._finish_into(two_time)
         n_pairs = pair_counts(self._norm.is_used)
@@ -283,11 +285,10 @@ class _MapBuilder:
         return np.multiply.outer(factors[rows], factors[columns], out=outer)
 
     def _finish_into(self, two_time: NDArray[np.float32]) -> None:
-        np.fill_diagonal(two_time, self._diagonal)
+        diagonal = self._diagonal + self._norm.correction
         if self._config.diagonal == "shot-noise-free":
-            np.fill_diagonal(two_time, self._diagonal - self._norm.shot_noise)
-        if self._norm.correction != 0:
-            two_time += np.float32(self._norm.correction)
+            diagonal -= self._norm.shot_noise
+        np.fill_diagonal(two_time, diagonal)
         if not self._norm.is_used.all():
             two_time[~self._norm.is_used] = np.nan
             two_time[:, ~self._norm.is_used] = np.nan

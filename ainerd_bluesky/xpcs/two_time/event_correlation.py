@@ -16,6 +16,7 @@ from ainerd_bluesky.xpcs.bins.normalisation import (
 from ainerd_bluesky.xpcs.bins.pixel_means import pixel_means
 from ainerd_bluesky.xpcs.bins.pixel_sets import binned
 from ainerd_bluesky.xpcs.bins.q_bin import EventBin
+from ainerd_bluesky.xpcs.bins.static_bins import event_sums
 from ainerd_bluesky.xpcs.data.bin_events import BinEvents
 from ainerd_bluesky.xpcs.data.pixel_events import PixelEvents
 from ainerd_bluesky.xpcs.machine.memory import require_memory
@@ -176,14 +177,12 @@ def _prepared(
         means = pixel_means(q_bin)
         normalisation = normalise_pixels(means)
         return _Prepared(by_pixel, q_bin.static_bins, means.weights, normalisation)
-    n_static = int(q_bin.static_bins.max(initial=-1)) + 1
-    places = q_bin.static_bins[by_pixel.pixels] * events.n_frames + by_pixel.times
-    sums = binned(places, by_pixel.values, n_static * events.n_frames)
+    sums = event_sums(by_pixel, q_bin.static_bins)
     return _Prepared(
         by_pixel,
         q_bin.static_bins,
         np.ones(events.n_pixels),
-        normalise(sums.reshape(n_static, events.n_frames), q_bin, config),
+        normalise(sums, q_bin, config),
     )
 
 

@@ -12,11 +12,10 @@ from ainerd_bluesky.xpcs.bins.normalisation import (
     arranged,
     normalise,
     normalise_pixels,
-    static_ranges,
-    static_sums,
 )
 from ainerd_bluesky.xpcs.bins.pixel_means import pixel_means
 from ainerd_bluesky.xpcs.bins.q_bin import QBin
+from ainerd_bluesky.xpcs.bins.static_bins import static_ranges, static_sums
 
 __all__ = ["two_time_thumbnail"]
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,6 +95,27 @@ def test_lost_frames_do_not_keep_a_q_bin_from_bytes():
     prepared = int8.Int8Products().prepare(counts, np.arange(4) != 2)
     assert prepared.engine == "int8"
     assert np.array_equal(prepared.sums(slice(0, 9)), [9, 9, 0, 9])
+
+
+@needs_bytes
+@pytest.mark.parametrize("lost", [0, 255])
+def test_lost_frames_are_left_out_without_a_copy(rng, lost):
+    counts = rng.poisson(1.0, (70, 50_000)).astype(np.uint8)
+    is_good = np.arange(70) % 30 != 7
+    expected = counts.astype(np.int64) * is_good[:, None]
+    counts[~is_good] = lost
+    tracemalloc.start()
+    try:
+        frames = int8.Int8Products().prepare(counts, is_good)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < counts.nbytes / 10
+    every, pixels = slice(0, 70), slice(3, 50_000)
+    rows = slice(5, 45)
+    wanted = expected[:, pixels]
+    assert np.array_equal(frames.tile(rows, every, pixels), wanted[rows] @ wanted.T)
+    assert np.array_equal(frames.sums(pixels), wanted.sum(axis=1))
 
 
 @needs_bytes

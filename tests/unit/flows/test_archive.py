@@ -153,6 +153,12 @@ def test_given_frame_time_scales_the_rates(tmp_path, rng, model):
     assert rates[0] == pytest.approx(0.1, rel=0.1)  # exp(-2 Gamma t) = exp(-t / 5)
 
 
+def test_file_without_a_map_is_named(tmp_path, model):
+    np.save(tmp_path / "empty.npy", np.zeros((0, 64, 64)))
+    with pytest.raises(FileFormatError, match=r"empty\.npy: .*got \(0, 64, 64\)"):
+        analyse_file(tmp_path / "empty.npy", model)
+
+
 def test_raw_frames_are_reduced_with_their_partition(frames_file, model):
     reading = FileReading(is_raw=True, partition=frames_file.parent / "qmap.hdf")
     analysis = analyse_file(frames_file, model, reading)

@@ -12,6 +12,7 @@ from ainerd_bluesky.xpcs import (
     fit_relaxation,
     fit_relaxation_by_age,
     multi_tau_g2,
+    reduce_maps,
     two_time_map,
 )
 from ainerd_bluesky.xpcs.lags.age_lag import age_lag_map
@@ -133,3 +134,24 @@ def test_non_equilibrium_index_of_a_stationary_sample_is_zero_within_its_error(r
     index, error = np.array([non_equilibrium_index(one_map) for one_map in maps]).T
     assert abs(index.mean()) < 3 * index.std() / np.sqrt(len(index))
     assert 0.60 < np.mean(np.abs(index) < error) < 0.75
+
+
+def filled(two_time):
+    """Map with a diagonal that was replaced by its neighbours, as in archives."""
+    spoilt = two_time.copy()
+    np.fill_diagonal(spoilt[1:, 1:], np.diagonal(two_time, 1))
+    spoilt[0, 0] = two_time[0, 1]
+    return spoilt
+
+
+@pytest.mark.parametrize("regime", ["fast", "slow"])
+@pytest.mark.parametrize("diagonal", [np.asarray, filled], ids=["measured", "filled"])
+def test_error_of_g2_of_an_archived_map_is_as_large_as_the_scatter(regime, diagonal):
+    maps = [diagonal(two_time_map(counts)) for counts in replicas(REGIMES[regime], 60)]
+    reduction = reduce_maps(np.stack(maps))
+    short = np.flatnonzero(reduction.lags <= N_FRAMES // 2)
+    scatter = reduction.g2[:, short].std(axis=0, ddof=1)
+    claimed = np.sqrt((reduction.g2_err[:, short] ** 2).mean(axis=0))
+    ratio = claimed / scatter
+    assert ratio.min() > 0.7
+    assert ratio.max() < 1.4

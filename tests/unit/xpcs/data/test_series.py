@@ -64,7 +64,7 @@ def test_pixels_outside_the_regions_are_not_looked_at():
 @pytest.mark.parametrize(
     ("frames", "message"),
     [
-        (np.ones((3, 4)), r"frames have shape \(3, 4\)"),
+        (np.ones((3, 4)), r"not \(k, 3, 4\): one frame is frame\[None\]"),
         (np.ones((5, 4, 3)), r"\(5, 4, 3\), the q-partition \(3, 4\)"),
         (np.full((2, 3, 4), np.inf), "frame 3 holds infinity"),
         (np.full((2, 3, 4), -1), "frame 3 holds a negative count .* -1"),

@@ -9,7 +9,9 @@ from hypothesis.extra.numpy import arrays
 from ainerd_bluesky.config import CorrelationConfig
 from ainerd_bluesky.errors import FrameStackError, TwoTimeError
 from ainerd_bluesky.xpcs import (
+    BinEvents,
     PixelSeries,
+    correlate_bin,
     g2_from_two_time,
     multi_tau_g2,
     multi_tau_lags,
@@ -198,6 +200,17 @@ def test_means_of_ratios_at_full_resolution_are_those_of_the_map(rng):
     config = CorrelationConfig(estimator="mean-of-ratios")
     g2 = multi_tau_g2([counts], config=config).g2[0, :8]
     assert g2 == pytest.approx(g2_from_two_time(two_time_map(counts))[:8], rel=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ["ratio-of-sums", "mean-of-ratios"])
+@pytest.mark.parametrize("form", [np.asarray, BinEvents.from_counts])
+def test_few_photons_in_static_bins_are_corrected_as_in_the_map(rng, form, estimator):
+    counts, static_bins = rng.poisson(0.3, (100, 200)), np.arange(200) // 20
+    config = CorrelationConfig(estimator=estimator)
+    known = {"config": config, "static_bins": static_bins}
+    one_time = multi_tau_g2([form(counts)], config=config, static_bins=[static_bins])
+    expected = correlate_bin(counts, **known).g2
+    assert one_time.g2[0, :8] == pytest.approx(expected[:8], rel=1e-6)
 
 
 def test_means_of_pixels_bring_no_bias_of_their_own(rng):

@@ -138,6 +138,35 @@ def test_events_that_would_not_fit_are_refused(partition, rng):
     assert reduction.quality.flags == ("too-long",)
 
 
+def test_maps_averaged_for_lack_of_memory_say_so_and_have_a_key_of_their_own(
+    frames, partition
+):
+    little = AnalysisSettings(reduction=ReductionConfig(max_bytes=1_200_000))
+    full, averaged = (reduced(frames, partition, one) for one in (CONFIG, little))
+    assert [one.recipe["map_rows"] for one in (full, averaged)] == [400, 256]
+    assert "averaged-for-memory" not in full.quality.flags
+    assert averaged.quality.ok
+    assert "averaged-for-memory" in averaged.quality.flags
+    assert "maps of 400 frames take 0.00128 GB" in " ".join(averaged.quality.reasons)
+
+
+def test_budget_for_counts_bounds_the_memory_of_the_whole_reduction(rng):
+    block = rng.poisson(0.5, (50, 1, 20_000)).astype(np.uint8)
+    partition = QPartition(np.ones((1, 20_000), np.int32), [0.01], [np.nan])
+    limits = ReductionConfig(max_frames=64, max_bytes=50_000_000)
+    config = AnalysisSettings(reduction=limits)
+    blocks = (np.roll(block, shift, axis=2) for shift in range(40))
+    tracemalloc.start()
+    try:
+        reduction = reduce_frames(blocks, partition, frame_time=0.1, config=config)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert reduction.quality.ok
+    # The other half is for what is made of counts on the way.
+    assert peak < 2.5 * limits.max_bytes
+
+
 def test_long_sparse_scan_is_never_dense(rng):
     n_frames, n_events = 60_000, 60_000
     partition = QPartition(np.ones((200, 1000), np.int32), [0.01], [np.nan])

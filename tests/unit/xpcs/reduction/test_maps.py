@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ainerd_bluesky.errors import TwoTimeError
-from ainerd_bluesky.xpcs import Quality, reduce_maps
+from ainerd_bluesky.xpcs import Quality, reduce_maps, two_time_map
 
 
 @pytest.mark.parametrize(
@@ -44,11 +44,25 @@ def test_value_too_large_for_float32_is_refused_with_its_reason(stationary_maps)
     assert reduce_maps(maps).quality.flags == ("nan",)
 
 
+def test_slow_speckle_leaves_the_error_of_g2_large(speckle_counts):
+    # All elements of one delay share their speckles: 30 scans tell how much they move.
+    maps = [two_time_map(speckle_counts(80, 300, 80.0)) for _ in range(30)]
+    reduction = reduce_maps(np.stack(maps))
+    ratio = reduction.g2_err.mean(axis=0) / reduction.g2.std(axis=0, ddof=1)
+    assert ratio[:60] == pytest.approx(1.0, abs=0.4)
+
+
+def test_map_without_contrast_has_errors_too(rng):
+    maps = rng.normal(1.0, 0.01, (1, 80, 80))
+    reduction = reduce_maps(maps + maps.transpose(0, 2, 1))
+    assert (reduction.g2_err[0, :40] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("maps", "arguments", "message"),
     [
         (np.ones(5), {}, r"got \(5,\)"),
-        (np.ones((0, 40, 40)), {}, r"got \(0, 40, 40\)"),
+        (np.ones((0, 40, 40)), {}, r"one q-bin or more, got \(0, 40, 40\)"),
         (np.ones((2, 40, 40)), {"q_values": [0.1]}, r"q_values has shape \(1,\)"),
         (np.ones((2, 40, 40)), {"phi_values": [1, 2, 3]}, "phi_values"),
         (np.ones((2, 40, 40)), {"q_bins": [1]}, r"q_bins must be 2 integers"),

@@ -71,3 +71,19 @@ def test_aging_shows_in_the_rates(rng):
     physics = describe_relaxation(reduction)
     assert physics["relaxation_rate_first"] > 2 * physics["relaxation_rate_last"]
     assert physics["aging_exponent"] > 0.4
+    index, error = (physics[f"non_equilibrium_index{end}"] for end in ("", "_err"))
+    assert 0.3 < index < 1
+    assert index > 5 * error
+
+
+def test_stationary_sample_does_not_change_with_age(stationary_maps):
+    physics = describe_relaxation(reduce_maps(stationary_maps(1), frame_time=1.0))
+    index, error = (physics[f"non_equilibrium_index{end}"] for end in ("", "_err"))
+    assert abs(index) < 3 * error
+
+
+def test_change_of_dynamics_is_unknown_where_no_fit_is_trusted(rng):
+    maps = rng.normal(1.0, 0.1, (1, 60, 60))
+    physics = describe_relaxation(reduce_maps(maps, frame_time=1.0))
+    assert physics["bin_index"] is None
+    assert physics["non_equilibrium_index"] is None

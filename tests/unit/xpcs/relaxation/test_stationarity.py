@@ -1,5 +1,7 @@
 """The non-equilibrium index: zero in equilibrium, growing with the change of rate."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,22 @@ def test_equilibrium_has_index_zero(rate):
 def test_index_tells_how_much_slower_the_second_half_is(ratio):
     index, _ = non_equilibrium_index(stepped(ratio))
     assert index == pytest.approx((ratio - 1) / (ratio + 1), abs=0.12)
+
+
+def test_large_map_has_the_index_of_a_small_one(rng):
+    small = stepped(3.0)
+    index, _ = non_equilibrium_index(small)
+    large = np.kron(small, np.ones((6, 6), np.float32))
+    large += rng.normal(0, 0.02, large.shape)
+    large[601] = large[:, 601] = np.nan
+    tracemalloc.start()
+    try:
+        found, error = non_equilibrium_index(large)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert abs(found - index) < max(3 * error, 0.02)
+    assert peak < 4 * large.nbytes
 
 
 def test_index_grows_with_the_aging_exponent():

@@ -77,6 +77,8 @@ class Definition:
 
     @property
     def correction(self):
+        if self.normalisation == "static":
+            return self.static_correction()
         if self.normalisation != "pixel":
             return 0.0
         good = self.x[self.is_used]
@@ -84,6 +86,14 @@ class Definition:
         good = np.vstack([good, np.zeros((self.n_good - len(good), good.shape[1]))])
         variance = good.var(axis=0, ddof=1) / self.n_good
         return (variance / good.mean(axis=0) ** 2).mean()
+
+    def static_correction(self):
+        """Mean variance of the means of static bins, less that of their mean."""
+        sizes = self.of_bin.sum(axis=0)
+        means = self.flat[self.is_used] @ self.of_bin / sizes
+        share = sizes / sizes.sum()
+        variance = share @ means.var(axis=0, ddof=1) - (means @ share).var(ddof=1)
+        return variance / len(means)
 
     def two_time(self, diagonal="shot-noise"):
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -107,6 +107,16 @@ def test_stream_in_single_precision_is_close(frames, is_good):
     assert_allclose(stream.g2(2), expected, rtol=1e-6)
 
 
+def test_stream_of_high_counts_is_exact_or_close(frames, is_good):
+    bright = frames * 300
+    expected = correlate_bin(**batch(bright, is_good, 2)).g2
+    assert np.array_equal(stream_of(bright, is_good, 70).g2(2), expected)
+    single = stream_of(bright, is_good, 70, products=Float32Products())
+    given = batch(bright, is_good, 2)
+    expected = correlate_bin(**given, products=Float32Products()).g2
+    assert_allclose(single.g2(2), expected, rtol=1e-6)
+
+
 def test_missing_frame_is_a_bad_frame(frames, is_good):
     with_nan = frames.astype(np.float64)
     with_nan[33] = np.nan

@@ -1,5 +1,7 @@
 """Thumbnails against block means of the full map."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -77,3 +79,14 @@ def test_thumbnail_of_nothing_holds_no_number(shape):
 def test_thumbnail_has_a_size():
     with pytest.raises(TwoTimeError, match="positive, got 0"):
         two_time_thumbnail(np.ones((4, 4)), size=0)
+
+
+def test_thumbnail_takes_a_fraction_of_the_memory_of_the_counts(rng):
+    counts = np.tile(rng.poisson(0.5, (20, 50_000)).astype(np.uint8), (50, 1))
+    tracemalloc.start()
+    try:
+        two_time_thumbnail(counts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < counts.nbytes
