@@ -110,7 +110,8 @@ def correlate_bin(  # noqa: PLR0913 - keyword-only, each one a choice of its own
         \quad S(t) = P f(t)
 
     with a the profile in space and f the intensity in time that `config.normalisation`
-    names. Static bins without photons do not count in P.
+    names. Static bins without photons do not count in P. Under `static` and `pixel`
+    what means of the same photons take off is added again.
 
     References
     ----------
