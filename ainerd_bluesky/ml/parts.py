@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.cluster.vq import kmeans2
 from scipy.spatial.distance import cdist
 
 __all__ = ["Parts", "parts_of"]
@@ -122,13 +123,11 @@ def parts_of(Z: NDArray[np.floating[Any]]) -> Parts:
 
 def _groups(points: NDArray[np.float64], n_parts: int) -> NDArray[np.int64]:
     """Return the part of each point by k-means, which starts from the farthest ones."""
-    means = _far_apart(points, n_parts)
-    for _ in range(_N_ROUNDS):
-        nearest = cdist(points, means).argmin(axis=1)
-        # A part that has lost all of its members is left out.
-        part = np.unique(nearest, return_inverse=True)[1]
-        means = _means(points, part)
-    return np.asarray(part, np.int64)
+    n_distinct = len(np.unique(points, axis=0))
+    starts = _far_apart(points, min(n_parts, n_distinct))
+    _, part = kmeans2(points, starts, iter=_N_ROUNDS, minit="matrix")
+    # A part may have lost all of its members.
+    return np.asarray(np.unique(part, return_inverse=True)[1], np.int64)
 
 
 def _far_apart(points: NDArray[np.float64], n_chosen: int) -> NDArray[np.float64]:
