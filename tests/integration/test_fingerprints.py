@@ -4,6 +4,7 @@ import json
 import time
 import uuid
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -296,7 +297,7 @@ def test_similar_command_lists_runs(tiled_server, publish):
 
 
 def test_drift_command_ends_with_3_and_draws(tiled_server, publish, moved, tmp_path):
-    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moved + 1))
+    since = datetime.fromtimestamp(moved, UTC).isoformat()
     picture = tmp_path / "drift.png"
 
     ended = run_ainerd(

@@ -78,7 +78,7 @@ def test_p_values_are_what_they_claim(report):
 @pytest.mark.slow
 def test_nothing_is_rarely_found_in_noise(rng):
     smallest = []
-    for seed in range(60):
+    for seed in range(180):
         dynamics = make_dynamics(rng, rng.standard_normal(20))
         noise = {"noise": rng.standard_normal(20)}
         answers = associate(dynamics, noise, n_permutations=99, random_state=seed)
