@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePath
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ainerd_bluesky.bin_table import bin_columns
 from ainerd_bluesky.config import (
     ClassificationConfig,
     CorrelationConfig,
@@ -211,15 +211,8 @@ def analyse(
         **asdict(verdict),
         "model_label": without_words.label,
         "vocabulary": None if words is None else words.sha256,
-        "physics": describe_relaxation(reduction),
-        "sample": acquisition.sample,
-        "q_range": _q_range(reduction),
-        "frame_time": reduction.frame_time,
-        "row_time": reduction.row_time,
-        "n_frames": reduction.n_frames,
-        "n_q_bins": len(reduction.bin_quality),
         "model": identity,
-        "run_uid": acquisition.run_uid,
+        **_facts(reduction, acquisition),
         "timing": {
             "reduce": round(reduction.duration, 4),
             "classify": round(perf_counter() - started, 4),
@@ -231,8 +224,22 @@ def analyse(
         provenance=as_json(_provenance(reduction, acquisition, identity)),
         summary=as_json(summary),
         arrays=_arrays(reduction, answers),
-        bins=_bins(reduction, answers, named, weights),
+        bins=bin_columns(reduction, answers, named, weights),
     )
+
+
+def _facts(reduction: Reduction, acquisition: Acquisition) -> dict[str, Any]:
+    """Return what people search for besides the label."""
+    return {
+        "run_uid": acquisition.run_uid,
+        "sample": acquisition.sample,
+        "physics": describe_relaxation(reduction),
+        "q_range": _q_range(reduction),
+        "frame_time": reduction.frame_time,
+        "row_time": reduction.row_time,
+        "n_frames": reduction.n_frames,
+        "n_q_bins": len(reduction.bin_quality),
+    }
 
 
 def _recipe(
@@ -343,59 +350,4 @@ def _partition_arrays(partition: QPartition | None) -> dict[str, NDArray[Any]]:
         name: values.astype(np.min_scalar_type(values.max()))
         for name, values in labels.items()
         if values is not None
-    }
-
-
-def _bins(
-    reduction: Reduction,
-    answers: Sequence[Classification | None],
-    named: Sequence[Classification | None],
-    weights: NDArray[np.float64],
-) -> dict[str, list[Any]]:
-    given = (answer.probabilities for answer in answers if answer is not None)
-    classes = sorted({label for probabilities in given for label in probabilities})
-    rows = [
-        {
-            **_bin_row(reduction, index, named[index]),
-            "weight": float(weights[index]),
-            "model_label": _label(answer),
-            **_probability_cells(answer, classes),
-        }
-        for index, answer in enumerate(answers)
-    ]
-    names = rows[0] if rows else ()
-    return {name: [row[name] for row in rows] for name in names}
-
-
-def _label(answer: Classification | None) -> str:
-    return Label.INVALID.value if answer is None else str(answer.label)
-
-
-def _probability_cells(
-    answer: Classification | None, classes: Sequence[str]
-) -> dict[str, float]:
-    """Return the model's probabilities, by which a run can be named once more."""
-    probabilities = {} if answer is None else answer.probabilities
-    return {f"p_{label}": probabilities.get(label, math.nan) for label in classes}
-
-
-def _bin_row(
-    reduction: Reduction, index: int, answer: Classification | None
-) -> dict[str, Any]:
-    fit = reduction.fits[index]
-    quality = reduction.bin_quality[index]
-    if answer is not None:
-        quality = quality.merge(answer.quality)
-    return {
-        "q_bin": int(reduction.q_bins[index]),
-        "q": float(reduction.q_values[index]),
-        "phi": float(reduction.phi_values[index]),
-        "label": _label(answer),
-        "confidence": 1.0 if answer is None else float(answer.confidence),
-        "novelty": 1.0 if answer is None else float(answer.novelty),
-        "cluster": -1 if answer is None else int(answer.cluster),
-        "quality_ok": quality.ok,
-        "flags": ",".join(quality.flags),
-        **asdict(fit),
-        "relaxation_time": fit.relaxation_time,
     }

@@ -15,9 +15,10 @@ from tiled.client.container import Container
 from ainerd_bluesky.errors import ConfigError, StateInUseError
 from ainerd_bluesky.files import lock_file
 from ainerd_bluesky.ml.bundle import load_model
+from ainerd_bluesky.ml.candidate import FineTuned, save_candidate
 from ainerd_bluesky.ml.checkpoints import Checkpoints
 from ainerd_bluesky.ml.comparison import Comparison
-from ainerd_bluesky.ml.fine_tuning import FineTuned, fine_tune, save_candidate
+from ainerd_bluesky.ml.fine_tuning import fine_tune
 from ainerd_bluesky.ml.halves import part_of, require_runs
 from ainerd_bluesky.ml.training_picture import draw_curves
 from ainerd_bluesky.ml.tuning import FineTuningConfig

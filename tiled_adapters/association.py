@@ -117,15 +117,11 @@ def join_runs(
         )
     runs, starts = _by_time(pd.DataFrame(accepted, columns=list(_COLUMNS)), raw)
     uids = tuple(runs["run_uid"])
-    if file is not None:
-        properties = file.values(names, runs)
-    else:
-        properties = {
-            name: stream_means(raw, uids, name, progress)
-            if "/" in name
-            else metadata_values(starts, name)
-            for name in names
-        }
+    properties = (
+        {name: _values(name, raw, uids, starts, progress) for name in names}
+        if file is None
+        else file.values(names, runs)
+    )
     groups, n_alone = _groups(runs, starts, group)
     dynamics, remarks = _dynamics(runs, groups)
     return JoinedRuns(
@@ -172,6 +168,19 @@ def first_start(results: Container, raw: Container | None) -> float:
             "table's clock as an ISO time"
         )
     return float(np.nanmin(times))
+
+
+def _values(
+    name: str,
+    raw: Container | None,
+    uids: Sequence[str],
+    starts: Sequence[Mapping[str, Any]],
+    progress: Progress | None,
+) -> Floats:
+    """Return a property of each run, from a stream or from the start document."""
+    if "/" in name:
+        return stream_means(raw, uids, name, progress)
+    return metadata_values(starts, name)
 
 
 def _by_time(

@@ -291,23 +291,11 @@ def find_clusters(
     Returns
     -------
     StoredClusters
-        Ready to be stored.
-
-    Raises
-    ------
-    FingerprintError
-        If there are too few fingerprints, or fewer than clusters.
+        Ready to be stored. Too few fingerprints, or fewer than clusters, are a
+        `FingerprintError`.
     """
-    if clusterer.n_clusters is not None and clusterer.n_clusters > len(table):
-        raise FingerprintError(
-            f"{len(table)} fingerprints cannot make {clusterer.n_clusters} clusters: "
-            f"ask for {len(table)} at most, or widen the query"
-        )
-    if len(table) < _FEWEST:
-        raise FingerprintError(
-            f"{len(table)} fingerprints are too few for clusters, {_FEWEST} are "
-            "needed: classify more runs, or widen the query"
-        )
+    _require_enough(len(table), clusterer.n_clusters)
+
     next_id = 0 if previous is None else int(previous.metadata["next_id"])
     known = None if previous is None else _known(table, previous)
     clusterer.fit(table.Z, known=known, next_id=next_id)
@@ -333,6 +321,20 @@ def find_clusters(
         **details,
     }
     return StoredClusters(arrays, members, metadata)
+
+
+def _require_enough(n_samples: int, n_clusters: int | None) -> None:
+    """Refuse too few fingerprints, or fewer than clusters."""
+    if n_clusters is not None and n_clusters > n_samples:
+        raise FingerprintError(
+            f"{n_samples} fingerprints cannot make {n_clusters} clusters: "
+            f"ask for {n_samples} at most, or widen the query"
+        )
+    if n_samples < _FEWEST:
+        raise FingerprintError(
+            f"{n_samples} fingerprints are too few for clusters, {_FEWEST} are "
+            "needed: classify more runs, or widen the query"
+        )
 
 
 def members_of(

@@ -174,8 +174,6 @@ def embedding_map(
 
     Axes are fitted once and kept: earlier points never move when runs are added.
     """
-    if output.suffix not in {".png", ".html"}:
-        raise typer.BadParameter(f"{output} must end in .png or .html")
     require_writable(output)
     layout = projection or output.with_suffix(".projection.json")
     write = _writer(output)
@@ -203,6 +201,8 @@ def embedding_map(
 
 def _writer(path: Path) -> "Callable[[EmbeddingMap, Path], None]":
     """Return what writes a map into such a file."""
+    if path.suffix not in {".png", ".html"}:
+        raise typer.BadParameter(f"{path} must end in .png or .html")
     with _explore_extra():
         if path.suffix == ".png":
             from tiled_adapters.embedding_picture import draw_embedding_map

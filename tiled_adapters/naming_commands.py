@@ -3,7 +3,6 @@
 import pkgutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ainerd_bluesky.errors import AinerdError, NamingError
+from ainerd_bluesky.errors import AinerdError
 from tiled_adapters.command_parts import (
     DEFAULT_PATH,
     DEFAULT_URI,
@@ -26,7 +25,6 @@ from tiled_adapters.command_parts import (
     WhoOption,
     open_results,
 )
-from tiled_adapters.people import login_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,13 +33,13 @@ if TYPE_CHECKING:
 
     from ainerd_bluesky.ml.naming import Naming, Vocabulary
     from ainerd_bluesky.ml.words import NamedModel
-    from tiled_adapters.clusters import ClusterStore, StoredClusters
     from tiled_adapters.relabelling import Relabelled
 
 __all__ = ["register_naming_commands"]
 
 _PANEL = "At a beamline"
 _MOST = 0.5
+_OLD_RUNS = "old runs: `ainerd relabel`"
 _CURES = {
     "another-model": f"were labelled by another model: {PROCESS_AGAIN}",
     "too-old": f"are from before words could be given: {PROCESS_AGAIN}",
@@ -83,6 +81,7 @@ def name(
     with open_results(uri, path) as (root, results):
         from ainerd_bluesky.ml.naming import check_word
         from tiled_adapters.clusters import ClusterStore
+        from tiled_adapters.naming_acts import name_cluster, name_examples
         from tiled_adapters.vocabulary import VocabularyStore
 
         # What may fail comes first: an act that is stored stays for good.
@@ -90,9 +89,9 @@ def name(
         loaded = _load(root, path, model) if apply else None
         clusters = ClusterStore(root, path)
         naming, Z = (
-            _from_examples(results, word, examples or [], who)
+            name_examples(results, word, examples or [], who)
             if cluster is None
-            else _from_cluster(results, clusters, word, cluster, who)
+            else name_cluster(results, clusters, word, cluster, who)
         )
         vocabulary = VocabularyStore(root, path).add(naming)
         console = Console(emoji=False)
@@ -100,10 +99,10 @@ def name(
         if cluster is not None:
             asked = loaded or _load_if_there(root, path, model)
             console.print(_share(vocabulary, naming, Z, asked), soft_wrap=True)
-        if loaded is not None:
-            _apply(console, results, vocabulary, loaded)
+        if loaded is None:
+            console.print(_OLD_RUNS)
         else:
-            console.print("old runs: `ainerd relabel`")
+            _apply(console, results, vocabulary, loaded)
 
 
 def names(
@@ -126,14 +125,15 @@ def names(
     import json
 
     from ainerd_bluesky.ml.naming import Naming
+    from tiled_adapters.naming_acts import signature
     from tiled_adapters.vocabulary import VocabularyStore
 
     with open_results(uri, path) as (root, _):
         store = VocabularyStore(root, path)
         if rename is not None:
-            store.add(Naming("rename", rename[0], *_signature(who), rename[1]))
+            store.add(Naming("rename", rename[0], *signature(who), rename[1]))
         if forget is not None:
-            store.add(Naming("forget", forget, *_signature(who)))
+            store.add(Naming("forget", forget, *signature(who)))
         vocabulary = store.load()
     shown = vocabulary.history if history else vocabulary.entries
     if as_json:
@@ -146,7 +146,7 @@ def names(
     title = f"{len(shown)} acts" if history else f"{len(vocabulary.words)} words"
     console.print(_table(shown, title))
     if rename is not None or forget is not None:
-        console.print("old runs: `ainerd relabel`")
+        console.print(_OLD_RUNS)
 
 
 def relabel(
@@ -182,95 +182,6 @@ def _cluster_and_word(
         "say `ainerd name CLUSTER WORD`, or `ainerd name WORD --examples UID[:BIN]`, "
         f"got {' '.join(what)!r} and {len(examples)} examples"
     )
-
-
-def _from_examples(
-    results: Any,  # noqa: ANN401 - tiled is untyped
-    word: str,
-    references: Sequence[str],
-    who: str | None,
-) -> tuple["Naming", "NDArray[np.floating[Any]]"]:
-    """Return the act, and the fingerprints of the examples."""
-    import numpy as np
-
-    from ainerd_bluesky.ml.naming import Naming
-    from tiled_adapters.embeddings import example
-
-    read = [example(results, reference) for reference in dict.fromkeys(references)]
-    models = {sha256[:12] for _, _, sha256 in read}
-    if len(models) > 1:
-        raise NamingError(
-            f"the examples are fingerprints of {len(models)} models "
-            f"({', '.join(sorted(models))}): {PROCESS_AGAIN} with one of them"
-        )
-    Z = np.stack([z for _, z, _ in read])
-    naming = Naming(
-        "name",
-        word,
-        *_signature(who),
-        model_sha256=read[0][2],
-        mean=tuple(Z.mean(axis=0).tolist()),
-        n_examples=len(read),
-        examples=tuple(reference for reference, _, _ in read),
-    )
-    return naming, Z
-
-
-def _from_cluster(
-    results: Any,  # noqa: ANN401 - tiled is untyped
-    store: "ClusterStore",
-    word: str,
-    reference: str,
-    who: str | None,
-) -> tuple["Naming", "NDArray[np.floating[Any]]"]:
-    """Return the act, and the fingerprints of the members."""
-    from ainerd_bluesky.ml.naming import Naming
-    from ainerd_bluesky.ml.parts import parts_of
-    from tiled_adapters.clusters import split_reference
-
-    set_name, number = split_reference(reference)
-    clusters = store.load(set_name)
-    mean = clusters.mean(number)
-    Z = _members(results, clusters, number, set_name)
-    naming = Naming(
-        "name",
-        word,
-        *_signature(who),
-        model_sha256=str(clusters.metadata["model_sha256"]),
-        mean=tuple(mean.tolist()),
-        n_examples=len(Z),
-        cluster=f"{set_name}:{number}",
-        parts=parts_of(Z),
-    )
-    return naming, Z
-
-
-def _members(
-    results: Any,  # noqa: ANN401 - tiled is untyped
-    clusters: "StoredClusters",
-    number: int,
-    set_name: str,
-) -> "NDArray[np.floating[Any]]":
-    """Read the fingerprints of the members of a cluster."""
-    from tiled_adapters.embeddings import read_embeddings, run_summaries
-
-    members, sha256 = clusters.members, clusters.metadata["model_sha256"]
-    uids = set(members["run_uid"][members["cluster"] == number])
-    runs = [
-        run
-        for run in run_summaries(results)
-        if run.run_uid in uids and run.model_sha256 == sha256
-    ]
-    if not runs:
-        raise NamingError(
-            f"no member of cluster {set_name}:{number} has a fingerprint of model "
-            f"{sha256[:12]} any more: `ainerd clusters refit --name {set_name}` first"
-        )
-    return clusters.members_in(read_embeddings(results, runs), number).Z
-
-
-def _signature(who: str | None) -> tuple[str, str]:
-    return who or login_name(), datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _load(root: "Container", path: str, name: str) -> "NamedModel":

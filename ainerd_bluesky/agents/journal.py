@@ -93,6 +93,11 @@ class Journal:
         """Number of scans that were made or are under way."""
         return sum(entry.has_measured for entry in self.entries)
 
+    @property
+    def item_uids(self) -> set[str]:
+        """Items that were added and whose end is not known."""
+        return {entry.item_uid for entry in self.of_state("queued")}
+
     def release(self, entry: Entry, state: State = "released") -> None:
         """Give a decision up: its candidate is awaited no more."""
         entry.state = state

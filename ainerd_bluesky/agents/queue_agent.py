@@ -9,8 +9,9 @@ from ainerd_bluesky.agents.items import PlanTemplate, decision_meta, items_by_ke
 from ainerd_bluesky.agents.journal import Entry, Journal
 from ainerd_bluesky.agents.lessons import Lessons
 from ainerd_bluesky.agents.protocols import Item, Queue, QueueView, Report, Results
+from ainerd_bluesky.agents.rivals import Rivals
 from ainerd_bluesky.agents.rules import AgentRules, Proposal
-from ainerd_bluesky.errors import AgentConflictError, ConfigError, QueueError
+from ainerd_bluesky.errors import ConfigError, QueueError
 from ainerd_bluesky.selection import Decision, StrategySelector, load_selector
 
 __all__ = ["QueueAgent"]
@@ -74,7 +75,7 @@ class QueueAgent:
         self._lessons = Lessons(journal, results, rules, template, self._say, clock)
         self._n_failures = 0
         self._events: list[str] = []
-        self._beaten: set[str] = set()
+        self._rivals = Rivals(queue, journal, self._say)
         self._takes_over = False
         self._is_plan_known = False
 
@@ -117,12 +118,10 @@ class QueueAgent:
             answer, or does not allow the plan, is a `QueueError`.
         """
         view = self._queue.look()
-        rivals = [item for item in view.present if self._is_rival(item)]
-        if rivals:
-            return f"{_describe(rivals[0])} works on this queue"
-        if not view.obstacle:
+        obstacle = self._rivals.obstacle(view) or view.obstacle
+        if not obstacle:
             self.require_plan()
-        return view.obstacle
+        return obstacle
 
     def require_plan(self) -> None:
         """Refuse to go on where the server would refuse the plan.
@@ -161,9 +160,11 @@ class QueueAgent:
         """
         view = self._queue.look()
         if self._takes_over:
-            view = self._remove_rivals(view)
+            self._rivals.remove(view)
+            self._takes_over = False
+            view = self._queue.look()
         self._find_items(view)
-        self._require_no_rival(view)
+        self._rivals.require_none(view)
         self._follow_items(view)
         self._lessons.learn()
         self._remove_failed_copies(view)
@@ -171,18 +172,6 @@ class QueueAgent:
         if not (view.obstacle or self._lessons.obstacle):
             self._fill_queue()
         return self._report(view)
-
-    def _remove_rivals(self, view: QueueView) -> QueueView:
-        """Take out what other agents have waiting; return how the queue is then."""
-        rivals = [item for item in view.present if self._is_rival(item)]
-        self._beaten = {item.agent for item in rivals}
-        waiting = [item.uid for item in rivals if item != view.running]
-        if waiting:
-            self._queue.remove(waiting)
-        self._takes_over = False
-        for agent in sorted(self._beaten):
-            self._say(f"took over from agent {agent}")
-        return self._queue.look()
 
     def _find_items(self, view: QueueView) -> None:
         """Know own items again: after a crash, and those that people edited."""
@@ -252,7 +241,7 @@ class QueueAgent:
 
     def _remove_failed_copies(self, view: QueueView) -> None:
         """Take out items that the server put back after they had failed."""
-        current = self._own_uids()
+        current = self._journal.item_uids
         copies = [
             item.uid
             for item in view.waiting
@@ -265,7 +254,7 @@ class QueueAgent:
             self._say(f"took {len(copies)} failed item(s) out of the queue")
 
     def _let_people_go_first(self, view: QueueView) -> None:
-        own = self._own_uids()
+        own = self._journal.item_uids
         places = [i for i, item in enumerate(view.waiting) if item.uid in own]
         people = [i for i, item in enumerate(view.waiting) if not item.agent]
         if places and people and places[0] < people[-1]:
@@ -328,45 +317,6 @@ class QueueAgent:
     def _arguments(self, name: str, coordinates: Mapping[str, float]) -> dict[str, Any]:
         return self._template.fill(self._candidates[name], coordinates)
 
-    def _own_uids(self) -> set[str]:
-        return {entry.item_uid for entry in self._journal.of_state("queued")}
-
-    def _is_rival(self, item: Item) -> bool:
-        return item.agent not in {"", self._journal.agent}
-
-    def _require_no_rival(self, view: QueueView) -> None:
-        """Give way to another agent, unless it came later and will do so itself."""
-        own = self._own_uids()
-        marked = [i for i in view.present if i.uid in own or self._is_rival(i)]
-        if view.running in marked[:1] and self._is_beaten(marked[0]):
-            marked = marked[1:]
-        if not marked or marked[0].uid in own:
-            return
-        first = marked[0]
-        self._withdraw(view)
-        raise AgentConflictError(
-            f"{_describe(first)} works on this queue (item {first.name} "
-            f"{first.uid[:8]}): end it, or start this one with --take-over to remove "
-            "what it has waiting"
-        )
-
-    def _is_beaten(self, item: Item) -> bool:
-        """Whether an item runs that was taken over too late to be removed."""
-        return item.agent in self._beaten
-
-    def _withdraw(self, view: QueueView) -> None:
-        """Take own items out; they, and those that a rival removed, come later."""
-        own = self._own_uids()
-        waiting = [item.uid for item in view.waiting if item.uid in own]
-        ended = {item.uid for item in view.history}
-        for entry in self._journal.of_state("queued"):
-            if not entry.has_begun and entry.item_uid not in ended:
-                entry.state, entry.item_uid = "planned", ""
-        # In this order: after a crash between the two they are found in the queue.
-        self._journal.save()
-        if waiting:
-            self._queue.remove(waiting)
-
     def _report(self, view: QueueView) -> Report:
         counts = {
             state: len(list(self._journal.of_state(state)))
@@ -394,9 +344,3 @@ class QueueAgent:
     def _say(self, event: str) -> None:
         logger.info("%s", event)
         self._events.append(event)
-
-
-def _describe(item: Item) -> str:
-    """Name the agent that an item is of."""
-    mark = item.mark
-    return f"agent {mark.agent!r} of campaign {mark.campaign!r}" if mark else "a person"

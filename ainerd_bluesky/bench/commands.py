@@ -1,19 +1,30 @@
 """Commands that measure this installation."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from ainerd_bluesky.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
-    from ainerd_bluesky.bench.correlator import Benchmark
+    from ainerd_bluesky.bench.correlator import Benchmark, Progress
 
 __all__ = ["bench_app"]
+
+
+class HasJson(Protocol):
+    """What a benchmark gives."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every figure in JSON types."""
+
 
 bench_app = typer.Typer(
     help="Measure this installation: the correlator, the model, the selector.",
@@ -45,26 +56,21 @@ def correlator(
 ) -> None:
     """Compare the correlator with its peers: CPU time, memory, results."""
     from rich.console import Console
-    from rich.progress import Progress
 
     from ainerd_bluesky.bench.correlator import bench_correlator
 
     names = [name.strip() for name in cases.split(",") if name.strip()]
     _check_files(json_path, figure, names, quick=quick)
     console = Console()
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
+    with _progress_bar(console) as progress:
         benchmark = bench_correlator(
             cases=names,
             quick=quick,
             n_repeats=repeats,
-            progress=lambda what, done, total: progress.update(
-                task, description=what, completed=done, total=total
-            ),
+            progress=progress,
         )
     _report(console, benchmark)
-    if json_path is not None:
-        json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
+    _write_json(benchmark, json_path)
     if figure is not None:
         _draw(benchmark, figure)
     if check and benchmark.failures:
@@ -96,28 +102,23 @@ def model(
 ) -> None:
     """Measure a model on measured and simulated maps, beside what needs no training."""
     from rich.console import Console
-    from rich.progress import Progress
 
     from ainerd_bluesky.bench.model import bench_model
     from ainerd_bluesky.bench.model_report import model_table
 
     _check_files(json_path, None, [], quick=quick)
     console = Console()
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
+    with _progress_bar(console) as progress:
         benchmark = bench_model(
             model,
             data=data,
             published=published,
             quick=quick,
             train_novelty=train_novelty,
-            progress=lambda what, done, total: progress.update(
-                task, description=what, completed=done, total=total
-            ),
+            progress=progress,
         )
     console.print(model_table(benchmark))
-    if json_path is not None:
-        json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
+    _write_json(benchmark, json_path)
 
 
 @bench_app.command()
@@ -144,7 +145,6 @@ def selection(
     """
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import Progress
 
     from ainerd_bluesky.bench.selection import bench_selection
     from ainerd_bluesky.bench.selection_report import selection_table
@@ -154,19 +154,15 @@ def selection(
     if figure is not None and not figure.is_dir():
         raise ConfigError(f"no folder {figure} to draw into")
     console = Console()
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("", total=None)
+    with _progress_bar(console) as progress:
         benchmark = bench_selection(
             chosen,
             quick=quick,
             n_processes=processes,
-            progress=lambda what, done, total: progress.update(
-                task, description=what, completed=done, total=total
-            ),
+            progress=progress,
         )
     console.print(selection_table(benchmark))
-    if json_path is not None:
-        json_path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
+    _write_json(benchmark, json_path)
     if figure is not None:
         from ainerd_bluesky.bench.selection_figure import draw_selection
 
@@ -175,6 +171,25 @@ def selection(
         console.print(f"[red]not met:[/] {escape(line)}", soft_wrap=True)
     if benchmark.failures:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _progress_bar(console: "Console") -> "Iterator[Progress]":
+    """Show one bar, which says what is measured now."""
+    from rich.progress import Progress as Bars
+
+    with Bars(console=console, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def report(what: str, n_done: int, n_total: int) -> None:
+            bars.update(task, description=what, completed=n_done, total=n_total)
+
+        yield report
+
+
+def _write_json(benchmark: "HasJson", path: Path | None) -> None:
+    if path is not None:
+        path.write_text(json.dumps(benchmark.as_json(), indent=1), "utf-8")
 
 
 def _seeds(text: str) -> list[int]:

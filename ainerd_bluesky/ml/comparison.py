@@ -184,42 +184,50 @@ def compare(
         Every figure with the margin of its difference.
     """
     models = production, candidate
-    errors = [_run_means(_half_errors(each.encoder, own), own) for each in models]
-    found = [_run_means(_is_found(each.encoder, own), own) for each in models]
-    alarms = [_run_means(_is_novel(each, own.whole), own) for each in models]
-    false_alarms = [_is_novel(each, simulated.samples) for each in models]
-    rebuilt = [_clean_errors(each.encoder, simulated) for each in models]
-    is_right = [
-        (_labels(each, simulated.samples) == simulated.labels).astype(float)
-        for each in models
-    ]
     said = [_labels(each, own.whole) for each in models]
-    forgotten = _MOST_FORGOTTEN * float(rebuilt[0].mean())
     return Comparison(
-        own=(
-            _figure("reconstruction error", errors),
-            _figure("nearest map of the same run", found, is_higher_better=True),
-            _figure("false alarms of novelty", alarms, tolerance=_MOST_ALARMS),
-        ),
-        simulated=(
-            _figure(
-                "accuracy, simulated maps",
-                is_right,
-                is_higher_better=True,
-                tolerance=_MOST_FALLEN,
-            ),
-            _figure(
-                "reconstruction error, simulated maps", rebuilt, tolerance=forgotten
-            ),
-            _figure(
-                "false alarms of novelty, simulated maps",
-                false_alarms,
-                tolerance=_MOST_ALARMS,
-            ),
-        ),
+        own=_own_figures(models, own),
+        simulated=_simulated_figures(models, simulated),
         agreement=float((said[0] == said[1]).mean()),
         n_runs=own.n_runs,
         n_maps=len(own),
+    )
+
+
+def _own_figures(
+    models: tuple[Described, Described], own: OwnMaps
+) -> tuple[Figure, ...]:
+    errors = [_run_means(_half_errors(each.encoder, own), own) for each in models]
+    found = [_run_means(_is_found(each.encoder, own), own) for each in models]
+    alarms = [_run_means(_is_novel(each, own.whole), own) for each in models]
+    return (
+        _figure("reconstruction error", errors),
+        _figure("nearest map of the same run", found, is_higher_better=True),
+        _figure("false alarms of novelty", alarms, tolerance=_MOST_ALARMS),
+    )
+
+
+def _simulated_figures(
+    models: tuple[Described, Described], maps: MapSet
+) -> tuple[Figure, ...]:
+    samples = maps.samples
+    is_right = [
+        (_labels(each, samples) == maps.labels).astype(float) for each in models
+    ]
+    rebuilt = [_clean_errors(each.encoder, maps) for each in models]
+    alarms = [_is_novel(each, samples) for each in models]
+    forgotten = _MOST_FORGOTTEN * float(rebuilt[0].mean())
+    return (
+        _figure(
+            "accuracy, simulated maps",
+            is_right,
+            is_higher_better=True,
+            tolerance=_MOST_FALLEN,
+        ),
+        _figure("reconstruction error, simulated maps", rebuilt, tolerance=forgotten),
+        _figure(
+            "false alarms of novelty, simulated maps", alarms, tolerance=_MOST_ALARMS
+        ),
     )
 
 

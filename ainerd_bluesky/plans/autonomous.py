@@ -141,11 +141,7 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
     if n_scans is not None:
         limits = replace(limits, max_scans=n_scans)
     check_goal(goal, selector)
-    if not isinstance(results, Results):
-        raise ConfigError(
-            "results need a method `wait(run_uid, timeout)`, such as `ainerd.follower` "
-            f"has, got {results!r}"
-        )
+    _require_results(results)
     md = _free_metadata(scan_settings.pop("md", None))
     exposure = Exposure(**scan_settings)  # type: ignore[misc] # md is out
     if spots is not None:
@@ -168,6 +164,14 @@ def autonomous_xpcs(  # noqa: PLR0913 - keyword-only, as an operator types them
             # No messages from here on: after a halt nobody would carry them out.
             book.give_up(is_tried=False)
     return run_uids
+
+
+def _require_results(results: object) -> None:
+    if not isinstance(results, Results):
+        raise ConfigError(
+            "results need a method `wait(run_uid, timeout)`, such as `ainerd.follower` "
+            f"has, got {results!r}"
+        )
 
 
 def _is_dry_run() -> MsgGenerator[bool]:

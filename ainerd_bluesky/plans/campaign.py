@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ainerd_bluesky.errors import AinerdError, ConfigError, SelectionError
+from ainerd_bluesky.plans.doses import Dose
 from ainerd_bluesky.plans.limits import HasVocabulary, Spent
 from ainerd_bluesky.plans.plain import PlainSelector
-from ainerd_bluesky.plans.spots import Dose, Spot, Spots
+from ainerd_bluesky.plans.spots import Spot, Spots
 from ainerd_bluesky.selection.protocols import (
     Candidate,
     Observation,

@@ -1,4 +1,4 @@
-"""Fresh spots inside samples, and the dose that each has had."""
+"""Fresh spots inside samples, none exposed beyond its limit."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from ainerd_bluesky.errors import ConfigError, SpotError
+from ainerd_bluesky.plans.doses import Dose, DoseTally, Floats, Position
 
-__all__ = ["Dose", "Spot", "Spots", "spot_grid"]
-
-Position = tuple[float, ...]
-Floats = NDArray[np.float64]
+__all__ = ["Spot", "Spots", "spot_grid"]
 
 # Positions are computed, and so are no exact multiples of the spacing; doses are sums.
 _TOLERANCE = 1e-6
@@ -43,42 +41,6 @@ class Spot:
     def as_json(self) -> dict[str, Any]:
         """Return what the start document says of it."""
         return {**asdict(self), "position": list(self.position)}
-
-
-@dataclass(frozen=True)
-class Dose:
-    """One exposure of one spot, booked before it happened.
-
-    Parameters
-    ----------
-    sample : str
-        Name of the sample.
-    position : tuple of float
-        Where.
-    dose : float
-        In the units of `Spots.max_dose`.
-    run_uid : str
-        Run of the exposure.
-    """
-
-    sample: str
-    position: Position
-    dose: float
-    run_uid: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the exposure as JSON values."""
-        return {**asdict(self), "position": list(self.position)}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Dose":
-        """Read an exposure back."""
-        return cls(
-            str(values["sample"]),
-            tuple(map(float, values["position"])),
-            float(values["dose"]),
-            str(values["run_uid"]),
-        )
 
 
 class Spots:
@@ -147,7 +109,7 @@ class Spots:
         self._is_for_all = not isinstance(positions, Mapping)
         self._places = places
         self._reach = spacing * (1 - _TOLERANCE)
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[str, DoseTally] = {}
         self._known: set[Dose] = set()
 
     @property
@@ -276,10 +238,10 @@ class Spots:
         self._known.add(dose)
         self._tally(dose.sample).add(dose)
 
-    def _tally(self, sample: str) -> "_Tally":
+    def _tally(self, sample: str) -> DoseTally:
         if sample not in self._tallies:
             places = self._places.get("" if self._is_for_all else sample, [])
-            self._tallies[sample] = _Tally(places, self._reach)
+            self._tallies[sample] = DoseTally(places, self._reach)
         return self._tallies[sample]
 
     def _of_sample(self, sample: str) -> list[Position]:
@@ -297,46 +259,6 @@ class Spots:
         """Tell what can take a dose after what it has had."""
         is_allowed = had + dose <= self.max_dose * (1 + _TOLERANCE)
         return np.asarray(is_allowed & (n_exposures < self.max_exposures))
-
-
-class _Tally:
-    """What each spot of one sample has had, counted when it happens.
-
-    Parameters
-    ----------
-    places : list of tuple of float
-        The spots.
-    reach : float
-        What lies nearer to an exposure than this has had its dose.
-    """
-
-    def __init__(self, places: list[Position], reach: float) -> None:
-        self.doses: list[Dose] = []
-        self.n_exposures = np.zeros(len(places), dtype=np.int64)
-        self.dose = np.zeros(len(places))
-        self._places = np.array(places, dtype=float)
-        self._reach = reach
-
-    def add(self, dose: Dose) -> None:
-        """Count an exposure."""
-        self.doses.append(dose)
-        # An earlier session may have had more motors, or fewer.
-        if self._places.shape[1:] == (len(dose.position),):
-            is_near = self._is_near(self._places, dose.position)
-            self.n_exposures += is_near
-            self.dose += dose.dose * is_near
-
-    def near(self, position: Position) -> list[Dose]:
-        """Return the exposures that a place has had."""
-        doses = [dose for dose in self.doses if len(dose.position) == len(position)]
-        if not doses:
-            return []
-        places = np.array([dose.position for dose in doses])
-        return [doses[i] for i in np.flatnonzero(self._is_near(places, position))]
-
-    def _is_near(self, places: Floats, position: Position) -> NDArray[np.bool_]:
-        distance = np.linalg.norm(places - np.array(position), axis=1)
-        return np.asarray((distance == 0) | (distance < self._reach))
 
 
 def spot_grid(n_rows: int, n_columns: int, spacing: float) -> list[Position]:

@@ -1,7 +1,9 @@
 """The quality gate of two-time maps, wherever they come from."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,14 @@ from ainerd_bluesky.xpcs.quality.checks import Quality
 
 __all__ = ["MIN_MAP_FRAMES", "check_map", "signal_to_noise"]
 
+Floats = NDArray[np.float64]
+
 MIN_MAP_FRAMES = 32
 """Smallest two-time map that a statement is made about."""
 
 # Noise has one maximum, whatever its spread: one element in twenty there is a limit.
 _CLIPPED_FRACTION = 0.05
+_BLANK_FRACTION = 0.1
 # One frame that outweighs all the others is an event, and no dynamics.
 _EVENT_SHARE = 0.5
 # Above what rounding can do, far below what half a map does.
@@ -23,6 +28,8 @@ _ASYMMETRY = 0.01
 _FLAT = 1e-6
 # Correlations are about 1; float32 holds sums of squares of what lies in between.
 _SMALLEST, _LARGEST = 1e-15, 1e15
+# Elements that are looked at in one go: they stay in the cache of a core.
+_BLOCK = 2**17
 
 
 def check_map(
@@ -61,22 +68,25 @@ def check_map(
         return Quality.refusal(
             "too-small", f"{n_frames} frames, at least {MIN_MAP_FRAMES} are needed"
         )
-    values = two_time.astype(np.float64)
-    np.fill_diagonal(values, np.nan)
-    is_known = np.isfinite(values)
+    is_known = np.isfinite(two_time)
+    np.fill_diagonal(is_known, val=False)
     # A frame is missing as row and as column; with only one of them the map is damaged.
     is_present = is_known.any(axis=0) | is_known.any(axis=1)
-    n_missing = n_frames - int(is_present.sum())
+    n_present = int(is_present.sum())
+    n_missing = n_frames - n_present
     missing = f"{n_missing} of {n_frames} frames have no finite value"
     if n_missing > max_missing_fraction * n_frames or 2 * n_missing >= n_frames:
         most = f"at most {100 * min(max_missing_fraction, 0.5):g} % may be missing"
         return Quality.refusal("nan", f"{missing}, {most}")
-    values = values[np.ix_(is_present, is_present)]
-    n_unknown = int((~np.isfinite(values)).sum()) - len(values)
+    # What is known lies in rows and columns of frames that are present.
+    n_unknown = n_present * (n_present - 1) - int(is_known.sum())
     if n_unknown > 0:
         return Quality.refusal("nan", f"{n_unknown} elements of the map are not finite")
-    remarks = [Quality.remark("missing-frames", missing)] if n_missing > 0 else []
-    return Quality.good().merge(*remarks, *islice(_map_refusals(values), 1))
+    if n_missing == 0:
+        return Quality.good().merge(*islice(_map_refusals(two_time), 1))
+    present = two_time[np.ix_(is_present, is_present)]
+    remark = Quality.remark("missing-frames", missing)
+    return Quality.good().merge(remark, *islice(_map_refusals(present), 1))
 
 
 def signal_to_noise(two_time: NDArray[np.floating]) -> float:
@@ -113,46 +123,125 @@ def signal_to_noise(two_time: NDArray[np.floating]) -> float:
     return contrast / max(noise, 1e-9)
 
 
-def _map_refusals(values: NDArray[np.float64]) -> Iterator[Quality]:
-    """Yield what is wrong with a map that is finite off its nan diagonal."""
-    off = values[~np.eye(len(values), dtype=bool)]
-    largest = float(np.abs(off).max())
-    if largest > _LARGEST or 0 < largest < _SMALLEST:
+def _map_refusals(two_time: NDArray[Any]) -> Iterator[Quality]:
+    """Yield what is wrong with a map that is finite off its diagonal."""
+    seen = _look(two_time)
+    if seen.largest > _LARGEST or 0 < seen.largest < _SMALLEST:
         yield Quality.refusal(
             "out-of-range",
-            f"the largest element is {largest:.3g}, a map lies between "
+            f"the largest element is {seen.largest:.3g}, a map lies between "
             f"{_SMALLEST:g} and {_LARGEST:g}: scale it to the baseline 1",
         )
-    spread = float(off.std())
-    if spread <= _FLAT * abs(float(off.mean())):
+    spread = _spread(two_time, seen.row_means)
+    if spread.deviation <= _FLAT * abs(spread.mean):
         yield Quality.refusal(
-            "constant", f"all elements have the value {off.mean():.6g}"
+            "constant", f"all elements have the value {spread.mean:.6g}"
         )
-    asymmetry = float(np.nanmean(np.abs(values - values.T)))
-    if asymmetry > _ASYMMETRY * spread:
+    if spread.asymmetry > _ASYMMETRY * spread.deviation:
         yield Quality.refusal(
             "asymmetric",
-            f"C(t1, t2) and C(t2, t1) differ by {asymmetry:.3g} in the mean, the "
-            f"spread of the map is {spread:.3g}",
+            f"C(t1, t2) and C(t2, t1) differ by {spread.asymmetry:.3g} in the mean, "
+            f"the spread of the map is {spread.deviation:.3g}",
         )
-    is_zero = np.nan_to_num(values) == 0
-    is_blank = is_zero.all(axis=1)
+    is_blank = seen.n_zeros == len(two_time) - 1
     # Maps of few photons are full of single zeros: those are counts, not gaps.
-    if is_blank.mean() > 0.1 and is_zero[~is_blank][:, ~is_blank].mean() < 0.5:
+    if is_blank.mean() > _BLANK_FRACTION and _share_of_zeros(two_time, ~is_blank) < 0.5:
         yield Quality.refusal(
-            "blank", f"{int(is_blank.sum())} of {len(values)} rows hold only zeros"
+            "blank", f"{int(is_blank.sum())} of {len(two_time)} rows hold only zeros"
         )
-    clipped = float((off == off.max()).mean())
-    if clipped > _CLIPPED_FRACTION:
+    if seen.clipped > _CLIPPED_FRACTION:
         yield Quality.refusal(
             "saturated",
-            f"{100 * clipped:.1f} % of the elements sit at the maximum {off.max():.4g}",
+            f"{100 * seen.clipped:.1f} % of the elements sit at the maximum "
+            f"{seen.highest:.4g}",
         )
-    deviation = np.nan_to_num((values - np.median(off)) ** 2)
-    share = 2 * float(deviation.sum(axis=1).max()) / float(deviation.sum())
+    share = 2 * float(spread.of_rows.max()) / float(spread.of_rows.sum())
     if share > _EVENT_SHARE:
         yield Quality.refusal(
             "single-event",
-            f"frame {int(deviation.sum(axis=1).argmax())} holds "
-            f"{100 * share:.0f} % of the variation of the map",
+            f"frame {int(spread.of_rows.argmax())} holds {100 * share:.0f} % of the "
+            "variation of the map",
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Elements off the diagonal: the largest, the highest and its share, the rows."""
+
+    largest: float
+    highest: float
+    clipped: float
+    row_means: Floats
+    n_zeros: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class _Spread:
+    """How elements differ: in all, from their mirror images, row by row."""
+
+    mean: float
+    deviation: float
+    asymmetry: float
+    of_rows: Floats
+
+
+def _look(two_time: NDArray[Any]) -> _Seen:
+    n_frames = len(two_time)
+    lowest, highest, n_highest = np.inf, -np.inf, 0
+    row_means = np.empty(n_frames)
+    n_zeros = np.empty(n_frames, dtype=np.int64)
+    for rows in _blocks(n_frames):
+        values = _off_diagonal(two_time[rows], rows.start)
+        lowest = min(lowest, float(values.min()))
+        if values.max() > highest:
+            highest, n_highest = float(values.max()), 0
+        n_highest += int(np.count_nonzero(values == highest))
+        row_means[rows] = values.mean(axis=1)
+        n_zeros[rows] = n_frames - 1 - np.count_nonzero(values, axis=1)
+    return _Seen(
+        largest=max(abs(lowest), abs(highest)),
+        highest=highest,
+        clipped=n_highest / (n_frames * (n_frames - 1)),
+        row_means=row_means,
+        n_zeros=n_zeros,
+    )
+
+
+def _spread(two_time: NDArray[Any], row_means: Floats) -> _Spread:
+    n_frames, mean = len(two_time), float(row_means.mean())
+    of_rows, asymmetry = np.empty(n_frames), 0.0
+    for rows in _blocks(n_frames):
+        values = _off_diagonal(two_time[rows], rows.start)
+        mirrored = _off_diagonal(two_time[:, rows].T, rows.start)
+        asymmetry += float(np.abs(values - mirrored).sum())
+        values -= mean
+        of_rows[rows] = np.einsum("ij,ij->i", values, values)
+    n_elements = n_frames * (n_frames - 1)
+    # One bright frame moves the mean of all, and hardly the middle one of the rows.
+    shift = mean - float(np.median(row_means))
+    return _Spread(
+        mean=mean,
+        deviation=float(np.sqrt(of_rows.sum() / n_elements)),
+        asymmetry=asymmetry / n_elements,
+        of_rows=of_rows + (n_frames - 1) * shift * (2 * (row_means - mean) + shift),
+    )
+
+
+def _share_of_zeros(two_time: NDArray[Any], is_kept: NDArray[np.bool_]) -> float:
+    kept = two_time[np.ix_(is_kept, is_kept)]
+    return 1 - np.count_nonzero(kept) / max(kept.size, 1)
+
+
+def _blocks(n_frames: int) -> Iterator[slice]:
+    """Yield rows to look at in one go: a second map may be more than memory has."""
+    n_rows = max(1, _BLOCK // n_frames)
+    return (slice(i, min(i + n_rows, n_frames)) for i in range(0, n_frames, n_rows))
+
+
+def _off_diagonal(rows: NDArray[Any], first: int) -> Floats:
+    """Return rows of a map, `first` the first of them, without the diagonal."""
+    kept = np.empty((len(rows), rows.shape[1] - 1))
+    for place, row in enumerate(rows, first):
+        kept[place - first, :place] = row[:place]
+        kept[place - first, place:] = row[place + 1 :]
+    return kept

@@ -14,8 +14,9 @@ import torch
 
 from ainerd_bluesky.errors import ConfigError, ModelError
 from ainerd_bluesky.ml import load_model, save_bundle
+from ainerd_bluesky.ml.candidate import save_candidate
 from ainerd_bluesky.ml.checkpoints import Checkpoints
-from ainerd_bluesky.ml.fine_tuning import FineTuningConfig, fine_tune, save_candidate
+from ainerd_bluesky.ml.fine_tuning import FineTuningConfig, fine_tune
 from ainerd_bluesky.ml.halves import OwnMaps, half_samples
 from ainerd_bluesky.ml.map_features import signal_to_noise
 from ainerd_bluesky.ml.simulated_maps import simulate_map_set

@@ -15,7 +15,7 @@ from ainerd_bluesky.plans import (
     Spots,
     autonomous_xpcs,
 )
-from ainerd_bluesky.plans.spots import Dose
+from ainerd_bluesky.plans.doses import Dose
 from ainerd_bluesky.selection import (
     Candidate,
     Coverage,

@@ -13,8 +13,8 @@ from ophyd_async.core import AsyncStatus
 
 from ainerd_bluesky.errors import ConfigError, SelectionError, StateInUseError
 from ainerd_bluesky.plans import LabelFound, Spots, autonomous_xpcs
+from ainerd_bluesky.plans.doses import Dose
 from ainerd_bluesky.plans.resuming import open_campaign
-from ainerd_bluesky.plans.spots import Dose
 from ainerd_bluesky.selection import (
     Candidate,
     Coverage,

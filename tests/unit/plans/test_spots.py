@@ -6,7 +6,7 @@ import pytest
 
 from ainerd_bluesky.errors import ConfigError, SpotError
 from ainerd_bluesky.plans import Spots, spot_grid
-from ainerd_bluesky.plans.spots import Dose
+from ainerd_bluesky.plans.doses import Dose
 
 ROW = [(0.0,), (0.1,), (0.2,)]
 

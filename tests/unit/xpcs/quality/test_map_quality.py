@@ -1,5 +1,7 @@
 """The quality gate of two-time maps: what passes, and what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -134,6 +136,33 @@ def test_map_without_a_statement_is_named(rng, change, flag, reason):
     quality = check_map(change(good_map(rng)))
     assert (quality.ok, quality.flags) == (False, (flag,))
     assert reason in quality.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "flag", "reason"),
+    [
+        (lambda m: m.T * np.linspace(1, 2, len(m)), "asymmetric", "differ by"),
+        (set_rows(0.0, slice(500, 600)), "blank", "100 of 600 rows"),
+        (set_rows(2.0, slice(560, 600)), "saturated", "12.9 % of the elements"),
+        (set_rows(30.0, 570), "single-event", "frame 570 holds"),
+    ],
+    ids=["tilted", "blank", "clipped", "one-frame"],
+)
+def test_end_of_a_large_map_counts_as_its_beginning(rng, change, flag, reason):
+    quality = check_map(change(good_map(rng, 600)).astype(np.float32))
+    assert (quality.ok, quality.flags) == (False, (flag,))
+    assert reason in quality.reasons[0]
+
+
+def test_large_map_is_not_copied(rng):
+    two_time = good_map(rng, 2000).astype(np.float32)
+    tracemalloc.start()
+    try:
+        check_map(two_time)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < two_time.nbytes
 
 
 def test_signal_is_clear_where_there_is_contrast(speckle_counts, rng):
