@@ -1,6 +1,6 @@
 """A two-time map of any size as a sample of fixed size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -21,6 +21,9 @@ SAMPLE_SIZE = 64
 
 MIN_FRAMES = 32
 """Rows and columns of the smallest map that can be classified."""
+
+# Entries that are worked on in one go: maps of up to 512 frames are one block.
+_BLOCK = 2**18
 
 
 @lru_cache(maxsize=32)
@@ -106,7 +109,8 @@ def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float3
     n_frames = len(values)
     if n_frames < MIN_FRAMES:
         raise TwoTimeError(f"two_time has {n_frames} frames, needs {MIN_FRAMES}")
-    is_known = np.isfinite(values) & ~np.eye(n_frames, dtype=bool)
+    is_known = np.isfinite(values)
+    np.fill_diagonal(is_known, val=False)
     if not is_known.any():
         raise TwoTimeError(
             f"two_time of {n_frames} frames has no finite value off its diagonal"
@@ -114,43 +118,85 @@ def to_sample(two_time: ArrayLike, size: int = SAMPLE_SIZE) -> NDArray[np.float3
 
     known = np.flatnonzero(is_known.any(axis=0) | is_known.any(axis=1))
     measured = slice(known[0], known[-1] + 1)
-    values = _symmetric(values)[measured, measured]
-    smooth = _without_outliers(_without_shot_noise(values))
-    weights = area_weights(len(smooth), size)
-    sample = _averaged(smooth, weights)
+    sample = _averaged(values[measured, measured], size)
     return np.ascontiguousarray(0.5 * (sample + sample.T))
 
 
-def _symmetric(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _averaged(values: Floats, size: int) -> NDArray[np.floating]:
+    """Average what is finite; an entry without any gets the mean at its delay."""
+    n_frames = len(values)
+    weights = area_weights(n_frames, size)
+    total, share = np.zeros((2, size, n_frames), np.float32)
+    is_complete = True
+    for rows in _blocks(n_frames):
+        smooth = _smooth_rows(values, rows)
+        is_finite = np.isfinite(smooth)
+        # Only rows of the sample that these rows have a share in.
+        reached = slice(rows.start * size // n_frames, -(-rows.stop * size // n_frames))
+        part = weights[reached, rows]
+        if is_finite.all():
+            share[reached] += part.sum(axis=1, keepdims=True)
+        else:
+            is_complete = False
+            smooth[~is_finite] = 0
+            share[reached] += part @ is_finite.astype(np.float32)
+        total[reached] += part @ smooth
+    sample: Floats = total @ weights.T
+    if is_complete:
+        return sample
+    share = share @ weights.T
+    filled = sample / np.maximum(share, np.float32(1e-6))
+    return _filled(filled, share > 1e-3).astype(np.float32)
+
+
+def _blocks(n_frames: int) -> Iterator[slice]:
+    """Yield rows to work on in one go: copies of large maps would fill the memory."""
+    n_rows = max(1, _BLOCK // n_frames)
+    return (slice(i, min(i + n_rows, n_frames)) for i in range(0, n_frames, n_rows))
+
+
+def _smooth_rows(values: Floats, rows: slice) -> Floats:
+    """Return some rows of a map without shot noise and outliers."""
+    n_frames = len(values)
+    first, last = max(rows.start - 1, 0), min(rows.stop + 1, n_frames)
+    # Copied first: every row of a map is another page of memory.
+    wide = _even(values[first:last], values[:, first:last].copy().T)
+    # The mean of the entries beside it stands for each entry of the diagonal.
+    before, after = _beside(values)
+    places = np.arange(first, last)
+    wide[places - first, places] = 0.5 * (before[places] + after[places])
+    # Rows beyond the ends of a map are those before them, mirrored.
+    ends = (int(first == rows.start), int(last == rows.stop))
+    padded = np.pad(wide, (ends, (1, 1)), mode="reflect")
+    return _without_outliers(padded)
+
+
+def _beside(values: Floats) -> tuple[Floats, Floats]:
+    """Return what stands before and after each entry of the diagonal."""
+    beside = _even(np.diagonal(values, 1), np.diagonal(values, -1))
+    return np.append(beside[0], beside), np.append(beside, beside[-1])
+
+
+def _even(values: Floats, mirrored: Floats) -> Floats:
     """Average both halves, so that a transposed map gives the same bits."""
-    mean = 0.5 * (values + values.T)
-    if np.isfinite(mean).all():
+    mean = 0.5 * (values + mirrored)
+    is_finite = np.isfinite(mean)
+    if is_finite.all():
         return np.asarray(mean)
-    only = np.where(np.isfinite(values), values, values.T)
-    return np.where(np.isfinite(mean), mean, 0.5 * (only + only.T))
+    one = np.where(np.isfinite(values), values, mirrored)
+    other = np.where(np.isfinite(mirrored), mirrored, values)
+    return np.where(is_finite, mean, 0.5 * (one + other))
 
 
-def _without_shot_noise(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Replace each diagonal entry by the mean of the entries beside it."""
-    beside = np.diagonal(values, 1)
-    smooth = values.copy()
-    np.fill_diagonal(
-        smooth,
-        0.5 * (np.append(beside[0], beside) + np.append(beside, beside[-1])),
-    )
-    return smooth
-
-
-def _without_outliers(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Bring every entry into the range of its eight neighbours."""
+def _without_outliers(padded: Floats) -> Floats:
+    """Bring every entry but the outermost into the range of its eight neighbours."""
     # Ridges, steps and edges have neighbours of their own height; a hot pixel has none.
-    padded = np.pad(values, 1, mode="reflect")
     lowest = _of_neighbours(padded, np.fmin)
     highest = _of_neighbours(padded, np.fmax)
-    return np.minimum(np.maximum(values, lowest), highest)
+    return np.minimum(np.maximum(padded[1:-1, 1:-1], lowest), highest)
 
 
-def _of_neighbours(padded: NDArray[np.float32], extreme: np.ufunc) -> Floats:
+def _of_neighbours(padded: Floats, extreme: np.ufunc) -> Floats:
     """Take the extreme of eight neighbours; those that are not finite do not count."""
     beside = extreme(padded[:, :-2], padded[:, 2:])
     rows = extreme(beside, padded[:, 1:-1])
@@ -158,20 +204,9 @@ def _of_neighbours(padded: NDArray[np.float32], extreme: np.ufunc) -> Floats:
     return np.asarray(extreme(above_and_below, beside[1:-1]))
 
 
-def _averaged(
-    values: NDArray[np.float32], weights: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Average what is finite; an entry without any gets the mean at its delay."""
-    is_finite = np.isfinite(values)
-    if is_finite.all():
-        return np.asarray(weights @ values @ weights.T)
-    total = weights @ np.where(is_finite, values, np.float32(0)) @ weights.T
-    share = weights @ is_finite.astype(np.float32) @ weights.T
-    filled = total / np.maximum(share, np.float32(1e-6))
-    return _filled(filled, share > 1e-3).astype(np.float32)
-
-
-def _filled(sample: Floats, is_known: NDArray[np.bool_]) -> NDArray[np.floating]:
+def _filled(
+    sample: NDArray[np.floating], is_known: NDArray[np.bool_]
+) -> NDArray[np.floating]:
     """Give unknown entries the mean at their delay: any other value draws a block."""
     delays = np.abs(np.subtract.outer(np.arange(len(sample)), np.arange(len(sample))))
     n_known = np.bincount(delays[is_known], minlength=len(sample))

@@ -107,13 +107,13 @@ def signal_to_noise(two_time: NDArray[np.floating]) -> float:
     n_frames = len(two_time)
     # The white noise of a map does not go on along a diagonal, correlations do: the
     # differences of neighbours there hold the noise alone.
-    known = np.where(np.isfinite(two_time), two_time, np.nan)
-    near = [np.diagonal(known, lag).astype(np.float64) for lag in (1, 2, 3)]
+    near = [np.diagonal(two_time, lag).astype(np.float64) for lag in (1, 2, 3)]
+    near = [np.where(np.isfinite(values), values, np.nan) for values in near]
     steps = np.concatenate([np.diff(values) for values in near])
     steps = steps[np.isfinite(steps)]
     level = np.concatenate(near)
     level = level[np.isfinite(level)]
-    far = known[: n_frames // 3, -(n_frames // 3) :]
+    far = two_time[: n_frames // 3, -(n_frames // 3) :]
     far = far[np.isfinite(far)]
     if len(steps) < 2 or len(level) == 0:
         return 0.0
@@ -212,7 +212,8 @@ def _spread(two_time: NDArray[Any], row_means: Floats) -> _Spread:
     of_rows, asymmetry = np.empty(n_frames), 0.0
     for rows in _blocks(n_frames):
         values = _off_diagonal(two_time[rows], rows.start)
-        mirrored = _off_diagonal(two_time[:, rows].T, rows.start)
+        # Copied first: every row of a map is another page of memory.
+        mirrored = _off_diagonal(two_time[:, rows].copy().T, rows.start)
         asymmetry += float(np.abs(values - mirrored).sum())
         values -= mean
         of_rows[rows] = np.einsum("ij,ij->i", values, values)

@@ -1,5 +1,8 @@
+import tracemalloc
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from ainerd_bluesky.errors import TwoTimeError
 from ainerd_bluesky.ml.maps import SAMPLE_SIZE, area_weights, as_maps, to_sample
@@ -67,8 +70,26 @@ def test_hot_pixel_pair_does_not_matter(place):
     np.testing.assert_allclose(to_sample(hot), to_sample(smooth_map(128)), atol=5e-3)
 
 
-def test_transposed_map_gives_the_same_bits(rng):
-    two_time = rng.normal(1.0, 0.1, (200, 200))
+def test_large_map_is_averaged_by_definition(rng):
+    noise = rng.normal(0.0, 0.1, (960, 960)).astype(np.float32)
+    two_time = smooth_map(960) + noise + noise.T
+    beside = np.pad(np.diagonal(two_time, 1), 1, mode="edge")
+    np.fill_diagonal(two_time, (beside[1:] + beside[:-1]) / 2)
+    around = np.ones((3, 3)) - np.diag([0, 1, 0])
+    lowest, highest = (
+        extreme(two_time, footprint=around, mode="mirror")
+        for extreme in (ndimage.minimum_filter, ndimage.maximum_filter)
+    )
+    by_blocks = np.clip(two_time, lowest, highest).reshape(64, 15, 64, 15)
+
+    np.testing.assert_allclose(
+        to_sample(two_time), by_blocks.mean(axis=(1, 3)), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("n_frames", [200, 1000])
+def test_transposed_map_gives_the_same_bits(rng, n_frames):
+    two_time = rng.normal(1.0, 0.1, (n_frames, n_frames))
 
     np.testing.assert_array_equal(to_sample(two_time), to_sample(two_time.T))
 
@@ -82,6 +103,17 @@ def test_dark_frames_have_no_weight():
 
     assert np.isfinite(sample).all()
     np.testing.assert_allclose(sample[:18, :18], to_sample(smooth_map(128))[:18, :18])
+
+
+def test_large_map_is_not_copied(rng):
+    two_time = rng.normal(1.0, 0.1, (2000, 2000)).astype(np.float32)
+    tracemalloc.start()
+    try:
+        to_sample(two_time)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < two_time.nbytes
 
 
 def without(two_time, frames):
@@ -108,9 +140,13 @@ def test_missing_frames_at_the_ends_are_cut_off(rng, missing, left):
     np.testing.assert_array_equal(sample, to_sample(two_time[left, left]))
 
 
-@pytest.mark.parametrize("missing", [slice(50, 70), slice(20, 80)])
-def test_gap_gets_what_is_known_at_the_same_delay(missing):
-    smooth = smooth_map(128)
+@pytest.mark.parametrize(
+    ("n_frames", "missing"),
+    [(128, slice(50, 70)), (128, slice(20, 80)), (1024, slice(400, 560))],
+    ids=["narrow", "wide", "large"],
+)
+def test_gap_gets_what_is_known_at_the_same_delay(n_frames, missing):
+    smooth = smooth_map(n_frames)
 
     difference = to_sample(without(smooth, missing)) - to_sample(smooth)
 

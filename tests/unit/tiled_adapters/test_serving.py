@@ -1,3 +1,4 @@
+import asyncio
 import os
 import socket
 from contextlib import nullcontext
@@ -55,3 +56,22 @@ def test_port_that_is_taken_is_told_with_the_cure():
         taken.listen()
         with pytest.raises(CatalogError, match="--port"):
             _listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_answers_do_not_wait_for_the_client_to_acknowledge_them():
+    async def is_sent_at_once():
+        accepted = asyncio.get_running_loop().create_future()
+        listener = _listen("127.0.0.1", 0)
+        async with await asyncio.start_server(
+            lambda _, writer: accepted.set_result(writer), sock=listener
+        ):
+            _, client = await asyncio.open_connection(*listener.getsockname())
+            answering = await accepted
+            connection = answering.get_extra_info("socket")
+            is_at_once = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            for writer in (client, answering):
+                writer.close()
+                await writer.wait_closed()
+        return is_at_once
+
+    assert asyncio.run(is_sent_at_once())
