@@ -1,6 +1,7 @@
 """What people hold in their hands: results, queries and tables in plain words."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import pandas as pd
@@ -70,6 +71,10 @@ class XPCSResultsCatalog(Container):
     def __getitem__(self, keys: str | tuple[str, ...], **options: object) -> BaseClient:
         """Return what a path leads to; six characters of a run's uid may be enough."""
         parts = _parts(keys)
+        if len(parts) > 2:
+            # Nothing is left to be guessed: one request instead of one a step.
+            with suppress(KeyError):
+                return super().__getitem__(tuple(parts), **options)
         try:
             results = super().__getitem__(parts[0], **options)
         except KeyError:

@@ -238,9 +238,9 @@ def _weights(bins: pd.DataFrame, q_bin: str, uid: str) -> NDArray[np.float64]:
 def _read(
     results: Container, run: RunSummary
 ) -> tuple[NDArray[np.float32], pd.DataFrame]:
-    node = results[run.run_uid, run.key]
-    bins = node["bins"].read()
-    Z = node["embedding"].read()
+    bins, Z = (
+        results[run.run_uid, run.key, name].read() for name in ("bins", "embedding")
+    )
     is_asked = (bins["label"] != "invalid").to_numpy()
     is_valid = is_asked & np.isfinite(Z).all(axis=1)
     if n_bad := int((is_asked & ~is_valid).sum()):

@@ -137,12 +137,13 @@ def _relabel(
     results: Container, run: RunSummary, words: ModelWords | None
 ) -> Relabelled:
     result = results[run.run_uid, run.key]
-    bins = result["bins"].read()
+    stored = result["bins"]
+    bins = stored.read()
     if "weight" not in bins:
         return Relabelled(run.run_uid, "too-old", run.label, run.label)
     summary, table = renamed(bins, result["embedding"].read(), words, result.metadata)
     summary["relabelled"] = datetime.now(UTC).isoformat(timespec="seconds")
-    result["bins"].write(table)
+    stored.write(table)
     set_metadata(result, summary)
     # Read now: a new result may have come meanwhile, and has its words already.
     node = results[run.run_uid]
