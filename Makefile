@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Waiting threads sleep: spinning ones take the CPU from the others on a busy host.
 export OMP_WAIT_POLICY := PASSIVE
+export OPENBLAS_NUM_THREADS := 1
 
 .PHONY: env peers demo redis browser test lint docs clean help
 .DEFAULT_GOAL := help

@@ -15,6 +15,7 @@ from ainerd_bluesky import __version__
 from ainerd_bluesky.bench.commands import bench_app
 from ainerd_bluesky.errors import AinerdError
 from ainerd_bluesky.ml.commands import model_app
+from ainerd_bluesky.threads import THREAD_SETTINGS
 
 __all__ = ["app", "main"]
 
@@ -55,6 +56,9 @@ app.add_typer(bench_app, name="bench", rich_help_panel="Machine")
 
 def main() -> None:
     """Run the command line; our own errors end in one line, not a traceback."""
+    # Before anything imports numpy; what a person has set stays.
+    for name, value in THREAD_SETTINGS.items():
+        os.environ.setdefault(name, value)
     for entry_point in sorted(entry_points(group="ainerd.commands")):
         entry_point.load()(app)
     try:

@@ -23,14 +23,13 @@ from ainerd_bluesky.callbacks.writer import RunWriter
 from ainerd_bluesky.config import BeamlineConfig, load_beamline
 from ainerd_bluesky.errors import CatalogError, OutboxError
 from ainerd_bluesky.profiles import beamline_path
+from ainerd_bluesky.threads import THREAD_SETTINGS
 
 __all__ = ["Installation", "install"]
 
 # By their names: both are layers above this one.
 _OPEN_CATALOG = "tiled_adapters.catalog:open_catalog"
 _WORKER_MODULE = "flows.worker"
-# Threads of the linear algebra that wait for work by spinning cost the session's cores.
-_WORKER_SETTINGS = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
 
 _installations: "weakref.WeakKeyDictionary[RunEngine, Installation]"
 _installations = weakref.WeakKeyDictionary()
@@ -250,7 +249,7 @@ def _start_worker(
 ) -> WorkerProcess:
     description = folder / "beamline.json"
     description.write_text(config.model_dump_json(indent=1))
-    environment = {**_WORKER_SETTINGS, **os.environ}
+    environment = {**THREAD_SETTINGS, **os.environ}
     if api_key is not None:
         environment["TILED_API_KEY"] = api_key
     command = [sys.executable, "-m", _WORKER_MODULE, str(description)]

@@ -40,6 +40,32 @@ def test_each_command_has_help_of_its_own(command):
     assert "Usage:" in answer.stdout
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"), [({}, "1"), ({"OPENBLAS_NUM_THREADS": "4"}, "4")]
+)
+def test_linear_algebra_has_one_thread_unless_a_person_says_more(given, taken):
+    code = (
+        "import os, sys\n"
+        "from ainerd_bluesky.cli import main\n"
+        "assert 'numpy' not in sys.modules\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    print(os.environ['OPENBLAS_NUM_THREADS'])\n"
+    )
+    environment = {**os.environ, **given}
+    if not given:
+        environment.pop("OPENBLAS_NUM_THREADS", None)
+    answer = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert answer.stdout.split()[-1] == taken
+
+
 def test_version_is_printed():
     assert ainerd("--version").stdout.startswith("ainerd-bluesky 0.")
 
