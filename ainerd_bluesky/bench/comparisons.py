@@ -69,6 +69,21 @@ def _multi_tau_lines(case: str) -> list[Comparison]:
     ]
 
 
+def _label_lines() -> list[Comparison]:
+    # The peer correlates and no more.
+    return [
+        Comparison(
+            "frames to label",
+            case,
+            "frames to label",
+            "boost two-time sqmap",
+            _BOOST,
+            tolerance=3e-5,
+        )
+        for case in "AC"
+    ]
+
+
 COMPARISONS = (
     *(line for case in "ABCD" for line in _two_time_lines(case)),
     Comparison(
@@ -91,6 +106,7 @@ COMPARISONS = (
         )
         for case in "BC"
     ),
+    *_label_lines(),
     *_multi_tau_lines("A"),
     *_multi_tau_lines("B"),
     Comparison(

@@ -16,7 +16,7 @@ from ainerd_bluesky.bench.peers import find_peers
 SERIES = Case("series", 600, 900, 2, 0.5)
 PHOTONS = Case("photons", 600, 900, 2, 0.01, "photons")
 FILE = Case("file", 4, 1030 * 1065, 1, 0.05, "file")
-NEEDS_TORCH = ("two-time", "int8 peak", "streaming")
+NEEDS_TORCH = ("two-time", "int8 peak", "streaming", "frames to label")
 
 
 def figures_of(name, case, folder):
@@ -35,6 +35,7 @@ def figures_of(name, case, folder):
         ("thumbnails", SERIES),
         ("streaming", SERIES),
         ("long scan", SERIES),
+        ("frames to label", SERIES),
         ("events g2", PHOTONS),
         ("events maps", PHOTONS),
         ("decode", FILE),
