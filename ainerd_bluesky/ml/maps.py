@@ -23,7 +23,7 @@ MIN_FRAMES = 32
 """Rows and columns of the smallest map that can be classified."""
 
 # Entries that are worked on in one go: maps of up to 512 frames are one block.
-_BLOCK = 2**18
+_BLOCK, _TILE = 2**18, 256
 
 
 @lru_cache(maxsize=32)
@@ -159,8 +159,12 @@ def _smooth_rows(values: Floats, rows: slice) -> Floats:
     """Return some rows of a map without shot noise and outliers."""
     n_frames = len(values)
     first, last = max(rows.start - 1, 0), min(rows.stop + 1, n_frames)
-    # Copied first: every row of a map is another page of memory.
-    wide = _even(values[first:last], values[:, first:last].copy().T)
+    wide = np.empty((last - first, n_frames), np.float32)
+    # Few columns at a time: every row of a map is another page of memory.
+    for start in range(0, n_frames, _TILE):
+        columns = slice(start, start + _TILE)
+        mirrored = values[columns, first:last].T
+        wide[:, columns] = _even(values[first:last, columns], mirrored)
     # The mean of the entries beside it stands for each entry of the diagonal.
     before, after = _beside(values)
     places = np.arange(first, last)

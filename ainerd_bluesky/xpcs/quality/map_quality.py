@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations_with_replacement, islice
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,9 @@ _ASYMMETRY = 0.01
 _FLAT = 1e-6
 # Correlations are about 1; float32 holds sums of squares of what lies in between.
 _SMALLEST, _LARGEST = 1e-15, 1e15
-# Elements that are looked at in one go: they stay in the cache of a core.
-_BLOCK = 2**17
+# Elements, and rows of a tile, that are looked at in one go: the cache of a core has
+# room for them.
+_BLOCK, _TILE = 2**17, 256
 
 
 def check_map(
@@ -79,7 +80,7 @@ def check_map(
         most = f"at most {100 * min(max_missing_fraction, 0.5):g} % may be missing"
         return Quality.refusal("nan", f"{missing}, {most}")
     # What is known lies in rows and columns of frames that are present.
-    n_unknown = n_present * (n_present - 1) - int(is_known.sum())
+    n_unknown = n_present * (n_present - 1) - int(np.count_nonzero(is_known))
     if n_unknown > 0:
         return Quality.refusal("nan", f"{n_unknown} elements of the map are not finite")
     if n_missing == 0:
@@ -125,23 +126,24 @@ def signal_to_noise(two_time: NDArray[np.floating]) -> float:
 
 def _map_refusals(two_time: NDArray[Any]) -> Iterator[Quality]:
     """Yield what is wrong with a map that is finite off its diagonal."""
-    seen = _look(two_time)
+    # What overflows is out of range, and that is said first.
+    with np.errstate(over="ignore", invalid="ignore"):
+        seen = _look(two_time)
     if seen.largest > _LARGEST or 0 < seen.largest < _SMALLEST:
         yield Quality.refusal(
             "out-of-range",
             f"the largest element is {seen.largest:.3g}, a map lies between "
             f"{_SMALLEST:g} and {_LARGEST:g}: scale it to the baseline 1",
         )
-    spread = _spread(two_time, seen.row_means)
-    if spread.deviation <= _FLAT * abs(spread.mean):
+    if seen.spread <= _FLAT * abs(seen.mean):
         yield Quality.refusal(
-            "constant", f"all elements have the value {spread.mean:.6g}"
+            "constant", f"all elements have the value {seen.mean:.6g}"
         )
-    if spread.asymmetry > _ASYMMETRY * spread.deviation:
+    if seen.asymmetry > _ASYMMETRY * seen.spread:
         yield Quality.refusal(
             "asymmetric",
-            f"C(t1, t2) and C(t2, t1) differ by {spread.asymmetry:.3g} in the mean, "
-            f"the spread of the map is {spread.deviation:.3g}",
+            f"C(t1, t2) and C(t2, t1) differ by {seen.asymmetry:.3g} in the mean, "
+            f"the spread of the map is {seen.spread:.3g}",
         )
     is_blank = seen.n_zeros == len(two_time) - 1
     # Maps of few photons are full of single zeros: those are counts, not gaps.
@@ -155,77 +157,85 @@ def _map_refusals(two_time: NDArray[Any]) -> Iterator[Quality]:
             f"{100 * seen.clipped:.1f} % of the elements sit at the maximum "
             f"{seen.highest:.4g}",
         )
-    share = 2 * float(spread.of_rows.max()) / float(spread.of_rows.sum())
+    share = 2 * float(seen.of_rows.max()) / float(seen.of_rows.sum())
     if share > _EVENT_SHARE:
         yield Quality.refusal(
             "single-event",
-            f"frame {int(spread.of_rows.argmax())} holds {100 * share:.0f} % of the "
+            f"frame {int(seen.of_rows.argmax())} holds {100 * share:.0f} % of the "
             "variation of the map",
         )
 
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Elements off the diagonal: the largest, the highest and its share, the rows."""
+    """What is known of the elements off the diagonal.
+
+    The largest by size, the highest and its share of all, mean and standard deviation,
+    mean difference of mirror images, squared deviation and number of zeros by row.
+    """
 
     largest: float
     highest: float
     clipped: float
-    row_means: Floats
+    mean: float
+    spread: float
+    asymmetry: float
+    of_rows: Floats
     n_zeros: NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class _Spread:
-    """How elements differ: in all, from their mirror images, row by row."""
-
-    mean: float
-    deviation: float
-    asymmetry: float
-    of_rows: Floats
-
-
 def _look(two_time: NDArray[Any]) -> _Seen:
-    n_frames = len(two_time)
+    """Look at every element, and at its mirror image."""
+    n_frames, dtype = len(two_time), np.promote_types(two_time.dtype, np.float32)
+    # Sums of what is about zero lose no digits, and one bright frame does not move it.
+    center = float(np.median(np.diagonal(two_time, 1)))
+    filler = two_time[0, 1]
     lowest, highest, n_highest = np.inf, -np.inf, 0
-    row_means = np.empty(n_frames)
-    n_zeros = np.empty(n_frames, dtype=np.int64)
+    sums, squares = np.empty((2, n_frames))
+    n_zeros = np.zeros(n_frames, dtype=np.int64)
     for rows in _blocks(n_frames):
-        values = _off_diagonal(two_time[rows], rows.start)
+        diagonal = np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)
+        values = two_time[rows].astype(dtype)
+        values[diagonal] = filler
         lowest = min(lowest, float(values.min()))
         if values.max() > highest:
             highest, n_highest = float(values.max()), 0
         n_highest += int(np.count_nonzero(values == highest))
-        row_means[rows] = values.mean(axis=1)
-        n_zeros[rows] = n_frames - 1 - np.count_nonzero(values, axis=1)
+        if (is_zero := values == 0).any():
+            n_zeros[rows] = np.count_nonzero(is_zero, axis=1) - (filler == 0)
+        values -= center
+        values[diagonal] = 0
+        sums[rows] = values.sum(axis=1)
+        squares[rows] = np.einsum("ij,ij->i", values, values)
+    n_others = n_frames - 1
+    n_elements = n_frames * n_others
+    mean = sums.sum() / n_elements
+    # One bright frame moves the mean of all, and hardly the middle one of the rows.
+    middle = np.median(sums) / n_others
     return _Seen(
         largest=max(abs(lowest), abs(highest)),
         highest=highest,
-        clipped=n_highest / (n_frames * (n_frames - 1)),
-        row_means=row_means,
+        clipped=(n_highest - n_frames * (filler == highest)) / n_elements,
+        mean=center + float(mean),
+        spread=float(np.sqrt(max(squares.sum() / n_elements - mean**2, 0.0))),
+        asymmetry=_asymmetry(two_time, dtype) / n_elements,
+        of_rows=squares - 2 * middle * sums + n_others * middle**2,
         n_zeros=n_zeros,
     )
 
 
-def _spread(two_time: NDArray[Any], row_means: Floats) -> _Spread:
-    n_frames, mean = len(two_time), float(row_means.mean())
-    of_rows, asymmetry = np.empty(n_frames), 0.0
-    for rows in _blocks(n_frames):
-        values = _off_diagonal(two_time[rows], rows.start)
-        # Copied first: every row of a map is another page of memory.
-        mirrored = _off_diagonal(two_time[:, rows].copy().T, rows.start)
-        asymmetry += float(np.abs(values - mirrored).sum())
-        values -= mean
-        of_rows[rows] = np.einsum("ij,ij->i", values, values)
-    n_elements = n_frames * (n_frames - 1)
-    # One bright frame moves the mean of all, and hardly the middle one of the rows.
-    shift = mean - float(np.median(row_means))
-    return _Spread(
-        mean=mean,
-        deviation=float(np.sqrt(of_rows.sum() / n_elements)),
-        asymmetry=asymmetry / n_elements,
-        of_rows=of_rows + (n_frames - 1) * shift * (2 * (row_means - mean) + shift),
-    )
+def _asymmetry(two_time: NDArray[Any], dtype: np.dtype[Any]) -> float:
+    """Add up the differences of mirror images, tile by tile above the diagonal."""
+    total, starts = 0.0, range(0, len(two_time), _TILE)
+    for top, left in combinations_with_replacement(starts, 2):
+        rows, columns = slice(top, top + _TILE), slice(left, left + _TILE)
+        mirrored = two_time[columns, rows].T
+        difference = np.subtract(two_time[rows, columns], mirrored, dtype=dtype)
+        if top == left:
+            np.fill_diagonal(difference, 0)
+        sides = 1 if top == left else 2
+        total += sides * float(np.abs(difference).sum())
+    return total
 
 
 def _share_of_zeros(two_time: NDArray[Any], is_kept: NDArray[np.bool_]) -> float:
@@ -237,12 +247,3 @@ def _blocks(n_frames: int) -> Iterator[slice]:
     """Yield rows to look at in one go: a second map may be more than memory has."""
     n_rows = max(1, _BLOCK // n_frames)
     return (slice(i, min(i + n_rows, n_frames)) for i in range(0, n_frames, n_rows))
-
-
-def _off_diagonal(rows: NDArray[Any], first: int) -> Floats:
-    """Return rows of a map, `first` the first of them, without the diagonal."""
-    kept = np.empty((len(rows), rows.shape[1] - 1))
-    for place, row in enumerate(rows, first):
-        kept[place - first, :place] = row[:place]
-        kept[place - first, place:] = row[place + 1 :]
-    return kept
