@@ -59,11 +59,20 @@ class Rivals:
             If another agent was first; own items that wait are taken out before.
         """
         own, theirs = self._journal.item_uids, self._items(view)
-        marked = [item for item in view.present if item.uid in own or item in theirs]
-        if view.running in marked[:1] and marked[0].agent in self._beaten:
-            # It was taken over too late to be removed.
-            marked = marked[1:]
-        if not marked or marked[0].uid in own:
+        beaten = [item for item in theirs if item.agent in self._beaten]
+        # What was taken over from adds more until it sees an item of this one.
+        if waiting := [item.uid for item in beaten if item != view.running]:
+            self._queue.remove(waiting)
+        marked = [
+            item
+            for item in view.present
+            if item.uid in own or (item in theirs and item not in beaten)
+        ]
+        if not marked:
+            return
+        if marked[0].uid in own:
+            # From now on it gives way by itself, and may take over in its turn.
+            self._beaten = {item.agent for item in beaten}
             return
         first = marked[0]
         self._withdraw(view)

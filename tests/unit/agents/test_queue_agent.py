@@ -547,9 +547,26 @@ def test_an_item_of_the_other_that_runs_may_end_after_taking_over(world):
     w.agent.take_over()
     w.step()
     assert len(w.queue.waiting) == 1
+    w.queue.end()
+    w.step()
     w.queue.put("xpcs_scan", 0, mark=RIVAL)
     with pytest.raises(AgentConflictError):
         w.step()
+
+
+@pytest.mark.parametrize("is_running", [False, True])
+def test_what_the_other_adds_before_it_sees_that_it_was_beaten_is_removed(
+    world, is_running
+):
+    w = world(max_items=1)
+    w.queue.put("xpcs_scan", mark=RIVAL)
+    if is_running:
+        w.queue.start()
+    w.agent.take_over()
+    w.step()
+    w.queue.put("xpcs_scan", 0, mark=RIVAL)
+    w.step()
+    assert [item.mark.agent for item in w.queue.waiting] == [w.journal.agent]
 
 
 def test_a_plan_that_is_not_allowed_is_refused_before_anything_is_done(world):
