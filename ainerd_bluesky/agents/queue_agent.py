@@ -76,7 +76,6 @@ class QueueAgent:
         self._n_failures = 0
         self._events: list[str] = []
         self._rivals = Rivals(queue, journal, self._say)
-        self._takes_over = False
         self._is_plan_known = False
 
     def propose(self, n_proposals: int) -> list[Proposal]:
@@ -143,7 +142,7 @@ class QueueAgent:
 
     def take_over(self) -> None:
         """Remove what other agents have waiting, as soon as the server answers."""
-        self._takes_over = True
+        self._rivals.take_over()
 
     def step(self) -> Report:
         """Do all that can be done now, without waiting.
@@ -159,10 +158,6 @@ class QueueAgent:
         items a `QueueError`, a server that does not answer a `QueueUnreachableError`.
         """
         view = self._queue.look()
-        if self._takes_over:
-            self._rivals.remove(view)
-            self._takes_over = False
-            view = self._queue.look()
         self._find_items(view)
         self._rivals.require_none(view)
         self._follow_items(view)

@@ -28,6 +28,7 @@ class Rivals:
         self._queue = queue
         self._journal = journal
         self._say = say
+        self._takes_over = False
         self._beaten: set[str] = set()
 
     def obstacle(self, view: QueueView) -> str:
@@ -35,18 +36,12 @@ class Rivals:
         items = self._items(view)
         return f"{_describe(items[0])} works on this queue" if items else ""
 
-    def remove(self, view: QueueView) -> None:
-        """Take out what other agents have waiting."""
-        items = self._items(view)
-        self._beaten = {item.agent for item in items}
-        waiting = [item.uid for item in items if item != view.running]
-        if waiting:
-            self._queue.remove(waiting)
-        for agent in sorted(self._beaten):
-            self._say(f"took over from agent {agent}")
+    def take_over(self) -> None:
+        """Remove what other agents have waiting, as soon as the queue is seen."""
+        self._takes_over = True
 
     def require_none(self, view: QueueView) -> None:
-        """Give way to another agent, unless it came later and will do so itself.
+        """Give way to another agent, unless it came later or was taken over from.
 
         Parameters
         ----------
@@ -58,16 +53,16 @@ class Rivals:
         AgentConflictError
             If another agent was first; own items that wait are taken out before.
         """
-        own, theirs = self._journal.item_uids, self._items(view)
+        if self._takes_over:
+            self._beat(view)
+        theirs = self._items(view)
         beaten = [item for item in theirs if item.agent in self._beaten]
         # What was taken over from adds more until it sees an item of this one.
         if waiting := [item.uid for item in beaten if item != view.running]:
             self._queue.remove(waiting)
-        marked = [
-            item
-            for item in view.present
-            if item.uid in own or (item in theirs and item not in beaten)
-        ]
+        rivals = {item.uid for item in theirs if item.agent not in self._beaten}
+        own = self._journal.item_uids
+        marked = [item for item in view.present if item.uid in own | rivals]
         if not marked:
             return
         if marked[0].uid in own:
@@ -81,6 +76,13 @@ class Rivals:
             f"{first.uid[:8]}): end it, or start this one with --take-over to remove "
             "what it has waiting"
         )
+
+    def _beat(self, view: QueueView) -> None:
+        """Note who works on the queue; their items are no obstacle from now on."""
+        self._beaten = {item.agent for item in self._items(view)}
+        self._takes_over = False
+        for agent in sorted(self._beaten):
+            self._say(f"took over from agent {agent}")
 
     def _items(self, view: QueueView) -> list[Item]:
         nobody = {"", self._journal.agent}
