@@ -1,6 +1,6 @@
 """A two-time map of any size as a sample of fixed size."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ainerd_bluesky.errors import TwoTimeError
+from ainerd_bluesky.xpcs.machine.blocks import row_blocks
 
 __all__ = ["MIN_FRAMES", "SAMPLE_SIZE", "Maps", "area_weights", "as_maps", "to_sample"]
 
@@ -128,7 +129,7 @@ def _averaged(values: Floats, size: int) -> NDArray[np.floating]:
     weights = area_weights(n_frames, size)
     total, share = np.zeros((2, size, n_frames), np.float32)
     is_complete = True
-    for rows in _blocks(n_frames):
+    for rows in row_blocks(n_frames, n_frames, _BLOCK):
         smooth = _smooth_rows(values, rows)
         is_finite = np.isfinite(smooth)
         # Only rows of the sample that these rows have a share in.
@@ -147,12 +148,6 @@ def _averaged(values: Floats, size: int) -> NDArray[np.floating]:
     share = share @ weights.T
     filled = sample / np.maximum(share, np.float32(1e-6))
     return _filled(filled, share > 1e-3).astype(np.float32)
-
-
-def _blocks(n_frames: int) -> Iterator[slice]:
-    """Yield rows to work on in one go: copies of large maps would fill the memory."""
-    n_rows = max(1, _BLOCK // n_frames)
-    return (slice(i, min(i + n_rows, n_frames)) for i in range(0, n_frames, n_rows))
 
 
 def _smooth_rows(values: Floats, rows: slice) -> Floats:

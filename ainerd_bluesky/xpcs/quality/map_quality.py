@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ainerd_bluesky.xpcs.machine.blocks import row_blocks
 from ainerd_bluesky.xpcs.quality.checks import Quality
 
 __all__ = ["MIN_MAP_FRAMES", "check_map", "signal_to_noise"]
@@ -193,7 +194,7 @@ def _look(two_time: NDArray[Any]) -> _Seen:
     lowest, highest, n_highest = np.inf, -np.inf, 0
     sums, squares = np.empty((2, n_frames))
     n_zeros = np.zeros(n_frames, dtype=np.int64)
-    for rows in _blocks(n_frames):
+    for rows in row_blocks(n_frames, n_frames, _BLOCK):
         diagonal = np.arange(rows.stop - rows.start), np.arange(rows.start, rows.stop)
         values = two_time[rows].astype(dtype)
         values[diagonal] = filler
@@ -241,9 +242,3 @@ def _asymmetry(two_time: NDArray[Any], dtype: np.dtype[Any]) -> float:
 def _share_of_zeros(two_time: NDArray[Any], is_kept: NDArray[np.bool_]) -> float:
     kept = two_time[np.ix_(is_kept, is_kept)]
     return 1 - np.count_nonzero(kept) / max(kept.size, 1)
-
-
-def _blocks(n_frames: int) -> Iterator[slice]:
-    """Yield rows to look at in one go: a second map may be more than memory has."""
-    n_rows = max(1, _BLOCK // n_frames)
-    return (slice(i, min(i + n_rows, n_frames)) for i in range(0, n_frames, n_rows))
