@@ -42,10 +42,12 @@ def _label(series: Series) -> Analysis:
     return analyse(reduction, Acquisition("bench"), load_model(), config=settings)
 
 
-def _name_engine(_series: Series, analysis: Analysis) -> Mapping[str, Any]:
+def _describe(_series: Series, analysis: Analysis) -> Mapping[str, Any]:
+    """Name the engines; tell the share of q-bins refused, which cost nothing."""
     engines = analysis.recipe["reduction"]["engines"]
-    return {"engine": " ".join(sorted(set(engines)))}
+    refused = 1 - float(np.mean(analysis.bins["quality_ok"]))
+    return {"engine": " ".join(sorted(set(engines))), "checks": {"refused": refused}}
 
 
-PIPELINE_JOBS = {"frames to label": Job(_label, describe=_name_engine)}
+PIPELINE_JOBS = {"frames to label": Job(_label, describe=_describe)}
 """Beside what a peer takes to correlate alone."""
